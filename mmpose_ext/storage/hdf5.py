@@ -1,0 +1,66 @@
+"""HDF5 files whose damage shows as a `DataError`."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from .checks import check_array, check_keys
+from .errors import DataError
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading.
+
+    Args:
+        path (Path): The file.
+
+    Raises:
+        DataError: With `where` 'file', also for what h5py raises in the body
+            because the file is damaged further in.
+    """
+    try:
+        with h5py.File(path, 'r') as file:
+            yield file
+    except DataError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise DataError(path, 'file', 'a readable HDF5 file',
+                        str(error)) from error
+
+
+def read_dataset(file: h5py.Group,
+                 key: str,
+                 path: Path,
+                 fields: Sequence[str] | None = None,
+                 dtype: str | None = None,
+                 shape: Sequence[int | None] | None = None) -> np.ndarray:
+    """Read and check one data set.
+
+    Args:
+        file (h5py.Group): The open file or a group in it.
+        key (str): The data set.
+        path (Path): The file for the error.
+        fields (Sequence[str], optional): Fields that a table must have.
+            Defaults to None (not a table).
+        dtype (str, optional): As in `check_array`. Defaults to None.
+        shape (Sequence[int | None], optional): As in `check_array`. Defaults
+            to None.
+
+    Raises:
+        DataError: With `where` "key '<key>'".
+    """
+    check_keys(file, [key], path)
+    dataset = file[key]
+    if not isinstance(dataset, h5py.Dataset):
+        raise DataError(path, f'key {key!r}', 'a data set', 'a group')
+    present = dataset.dtype.names or ()
+    if fields is not None and not set(fields) <= set(present):
+        raise DataError(path, f'key {key!r}',
+                        f'a table with {", ".join(fields)}',
+                        ', '.join(present) or str(dataset.dtype))
+    return check_array(dataset[()], path, f'key {key!r}', dtype, shape)
