@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ['apply']
+__all__ = ['apply', 'doctor_is_running']
 
 
 def apply() -> None:
@@ -15,20 +15,25 @@ def apply() -> None:
 
     Raises:
         IncompatibleVersionError: If an installed package lies outside the
-            supported bounds. ``python -m mmpose_ext.doctor`` skips the check,
-            because naming the wrong package is its work.
+            supported bounds.
     """
     from mmpose_ext.compat.versions import check_versions
-    if not _doctor_is_running():
-        check_versions()
+    check_versions()
 
-    from mmpose_ext.compat import checkpoints, distributed, placeholders
+    from mmpose_ext.compat import (
+        checkpoints,
+        distributed,
+        placeholders,
+        quiet,
+    )
+    quiet.ignore_foreign_deprecations()
     placeholders.install()
     checkpoints.install_safe_loaders()
     distributed.join_cpu_process_group()
 
 
-def _doctor_is_running() -> bool:
+def doctor_is_running() -> bool:
+    """Whether this is ``python -m mmpose_ext.doctor``."""
     words = sys.orig_argv
     return any(
         flag == '-m' and name == 'mmpose_ext.doctor'

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,13 +84,16 @@ def load_checkpoint(path: str | os.PathLike[str],
         BrokenCheckpointError: If the file is truncated or corrupt.
     """
     path = Path(path)
+    reason = damage(path)
+    if reason:
+        raise BrokenCheckpointError(
+            f'{path}: {reason}. Use an older one, or `--resume` without a '
+            'path, which finds the newest whole checkpoint.')
     try:
         with _harmless_types():
             checkpoint = torch.load(
                 path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        if _is_corrupt(path):
-            _raise_broken(path, error)
         if not _is_trusted(path):
             _raise_unsafe(path, error)
         MMLogger.get_current_instance().warning(
@@ -97,10 +101,6 @@ def load_checkpoint(path: str | os.PathLike[str],
             f'{TRUST_VARIABLE} names it.')
         checkpoint = torch.load(
             path, map_location=map_location, weights_only=False)
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        if not _is_corrupt(path):
-            raise
-        _raise_broken(path, error)
 
     if isinstance(checkpoint, dict):
         meta = checkpoint.get('meta')
@@ -109,35 +109,34 @@ def load_checkpoint(path: str | os.PathLike[str],
     return checkpoint
 
 
-def is_whole(path: str | os.PathLike[str]) -> bool:
-    """Whether a checkpoint file is complete: its checksums are verified."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError):
-        return False
+def damage(path: Path) -> str:
+    """What is wrong with a checkpoint file; '' if nothing.
 
-
-def _is_corrupt(path: Path) -> bool:
-    """Whether a file that failed to load is damaged, not merely unsafe."""
+    The checksums of the whole file are verified, which ``torch.load`` does
+    not do. A file from before torch 1.6 has none and passes.
+    """
+    if not path.is_file():
+        return 'no such file'
     with path.open('rb') as file:
         start = file.read(2)
-    # Files from before torch 1.6 are bare pickles, which no checksum guards.
-    is_legacy = start == b'\x80\x02'
-    return not is_legacy and not is_whole(path)
+    if start == b'\x80\x02':
+        return ''
+    if start == b'':
+        return 'an empty file'
+    if start != b'PK':
+        return 'a file that is no checkpoint'
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError):
+        return f'a truncated file of {path.stat().st_size} bytes'
+    return f'a corrupt file (checksum of {broken})' if broken else ''
 
 
 def _is_trusted(path: Path) -> bool:
     trusted = os.environ.get(TRUST_VARIABLE, '').split(os.pathsep)
     names = {path.name, str(path), str(path.resolve())}
     return bool(names.intersection(filter(None, trusted)))
-
-
-def _raise_broken(path: Path, error: Exception) -> NoReturn:
-    raise BrokenCheckpointError(
-        f'{path}: the checkpoint is truncated or corrupt '
-        f'({path.stat().st_size} bytes). Use an older one, or `--resume` '
-        'without a path, which finds the newest whole file.') from error
 
 
 def _raise_unsafe(path: Path, error: Exception) -> NoReturn:
@@ -177,5 +176,5 @@ def _harmless_types() -> Iterator[None]:
         HistoryBuffer, np.ndarray, np.dtype, *dtypes, *numpy_names,
         (_getattr_of_history_buffer, 'builtins.getattr')
     ]
-    with torch.serialization.safe_globals(allowed):  # type: ignore[arg-type]
+    with torch.serialization.safe_globals(allowed):
         yield

@@ -130,7 +130,8 @@ class CpuSyncBatchNorm(nn.modules.batchnorm._BatchNorm):
         shape = (1, -1, *([1] * (input.dim() - 2)))
         centred = input - mean.view(shape)
         var = _SumOverProcesses.apply(centred.square().sum(dims)) / size
-        self._update_running(mean.detach(), var.detach(), size)
+        self._update_running(mean.detach(), var.detach(),
+                             size.detach())
         normed = centred * (var + self.eps).rsqrt().view(shape)
         if not self.affine:
             return normed

@@ -119,16 +119,17 @@ def test_truncated_is_named(stored, keep):
     stored.write_bytes(content[:length])
     with pytest.raises(checkpoints.BrokenCheckpointError, match='epoch_1'):
         checkpoints.load_checkpoint(stored)
-    assert not checkpoints.is_whole(stored)
+    assert checkpoints.damage(stored)
 
 
 def test_flipped_bits_are_found(stored):
     content = bytearray(stored.read_bytes())
     place = content.find(np.ones(2, np.float32).tobytes())
     content[place] ^= 0xff
-    assert checkpoints.is_whole(stored)
+    assert not checkpoints.damage(stored)
     stored.write_bytes(content)
-    assert not checkpoints.is_whole(stored)
+    with pytest.raises(checkpoints.BrokenCheckpointError, match='checksum'):
+        checkpoints.load_checkpoint(stored)
 
 
 def test_missing_file(tmp_path):

@@ -1,0 +1,1 @@
+"""Geometry on arrays and tensors; knows no file, config or model."""

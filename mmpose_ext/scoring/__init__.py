@@ -1,0 +1,1 @@
+"""Scoring that two or more families use."""

@@ -1,0 +1,131 @@
+"""Monitors that do not stop the training when they are missing."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.visualization.vis_backend import BaseVisBackend
+
+from mmpose_ext.registry import VISBACKENDS
+
+_PACKAGES = dict(
+    TensorboardVisBackend='tensorboard',
+    WandbVisBackend='wandb',
+    MLflowVisBackend='mlflow',
+    ClearMLVisBackend='clearml',
+    NeptuneVisBackend='neptune',
+    DVCLiveVisBackend='dvclive',
+    AimVisBackend='aim')
+
+
+@VISBACKENDS.register_module()
+class OptionalVisBackend(BaseVisBackend):
+    """A visualization backend that is left out where it cannot run.
+
+    It behaves as the wrapped one. If that one's package is missing, or it
+    cannot start (no key, no network), one warning tells what to do and
+    nothing is sent from then on. A mistake in its config stays an error.
+
+    Args:
+        backend (dict): Config of the wrapped backend.
+        save_dir (str): Where it writes; the visualizer fills it in.
+
+    Example:
+        >>> visualizer = dict(vis_backends=[
+        >>>     dict(type='LocalVisBackend'),
+        >>>     # MMEngine wants a name where a type occurs twice
+        >>>     dict(type='mmpose_ext.OptionalVisBackend', name='tensorboard',
+        >>>          backend=dict(type='TensorboardVisBackend'))])
+    """
+
+    def __init__(self, backend: dict, save_dir: str) -> None:
+        super().__init__(save_dir)
+        self._type = backend['type']
+        self._backend: BaseVisBackend | None = None
+        try:
+            self._backend = VISBACKENDS.build(
+                {'save_dir': save_dir, **backend})
+        except ImportError as error:
+            self._leave_out(error)
+
+    @property
+    def experiment(self) -> Any:
+        """What the wrapped backend writes to; None if it is left out."""
+        backend = self._started()
+        return None if backend is None else backend.experiment
+
+    def add_config(self, config: Config, **kwargs: Any) -> None:
+        """Record the config."""
+        if backend := self._started():
+            backend.add_config(config, **kwargs)
+
+    def add_graph(self, model: torch.nn.Module, data_batch: Sequence[dict],
+                  **kwargs: Any) -> None:
+        """Record the graph of a model."""
+        if backend := self._started():
+            backend.add_graph(model, data_batch, **kwargs)
+
+    def add_image(self,
+                  name: str,
+                  image: np.ndarray,
+                  step: int = 0,
+                  **kwargs: Any) -> None:
+        """Record an image, uint8 RGB (H, W, 3)."""
+        if backend := self._started():
+            backend.add_image(name, image, step, **kwargs)
+
+    def add_scalar(self,
+                   name: str,
+                   value: float,
+                   step: int = 0,
+                   **kwargs: Any) -> None:
+        """Record a number."""
+        if backend := self._started():
+            backend.add_scalar(name, value, step, **kwargs)
+
+    def add_scalars(self,
+                    scalar_dict: dict,
+                    step: int = 0,
+                    file_path: str | None = None,
+                    **kwargs: Any) -> None:
+        """Record several numbers."""
+        if backend := self._started():
+            backend.add_scalars(scalar_dict, step, file_path, **kwargs)
+
+    def close(self) -> None:
+        """Close the wrapped backend, if it was ever used."""
+        if self._backend is not None and self._env_initialized:
+            self._backend.close()
+
+    def _init_env(self) -> None:
+        """Start the wrapped backend, or leave it out."""
+        self._env_initialized = True
+        if self._backend is None:
+            return
+        try:
+            self._backend._init_env()
+            self._backend._env_initialized = True
+        except (TypeError, ValueError):  # a mistake in the config
+            raise
+        except Exception as error:  # each monitor has errors of its own
+            self._leave_out(error)
+
+    def _started(self) -> BaseVisBackend | None:
+        if not self._env_initialized:
+            self._init_env()
+        return self._backend
+
+    def _leave_out(self, error: Exception) -> None:
+        self._backend = None
+        reason = str(error).strip() or type(error).__name__
+        cure = 'switch it off in `visualizer.vis_backends`'
+        if isinstance(error, ImportError):
+            name = str(self._type).rpartition('.')[2]
+            package = _PACKAGES.get(name, error.name)
+            cure = f'`pip install {package}`, or {cure}'
+        MMLogger.get_current_instance().warning(
+            f'{self._type} is left out: {reason}. To change that: {cure}.')
