@@ -11,4 +11,6 @@ from mmpose_ext.version import __version__
 
 __all__ = ['__version__']
 
-compat.apply()
+# The doctor applies it by itself, to report whatever that raises.
+if not compat.doctor_is_running():
+    compat.apply()

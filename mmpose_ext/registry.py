@@ -92,7 +92,8 @@ def _child(parent: Registry, locations: tuple[str, ...] = ()) -> ExtRegistry:
 # what runs the training
 RUNNERS = _child(engine.RUNNERS)
 LOOPS = _child(engine.LOOPS)
-HOOKS = _child(engine.HOOKS, ('mmpose_ext.training', 'mmpose_ext.drawing.hook'))
+HOOKS = _child(engine.HOOKS,
+               ('mmpose_ext.training', 'mmpose_ext.drawing.hook'))
 LOG_PROCESSORS = _child(engine.LOG_PROCESSORS)
 
 # what is learnt from

@@ -34,10 +34,12 @@ vis_backends = [
     # warns once and does nothing where the package is not installed
     dict(
         type='mmpose_ext.OptionalVisBackend',
+        name='tensorboard',
         backend=dict(type='TensorboardVisBackend')),
     # Weights & Biases: uncomment, in a config of your own.
     # dict(
     #     type='mmpose_ext.OptionalVisBackend',
+    #     name='wandb',
     #     backend=dict(type='WandbVisBackend', init_kwargs=dict(
     #         project='mmpose_ext', name='experiment'))),
 ]

@@ -29,13 +29,13 @@ LABEL_SIGMA_PX = .7
 UNSEEN, UNSEEN_ANIMALS, FRAMES = 2000, 200, 600
 README = """
 Synthetic rats seen from above, seed {seed}, made by mmpose_ext. rats.npz has
-{size} images of {labelled} animals with labels as a careful person would set them: the
-truth plus {sigma} px of noise along each axis. unseen.npz has {unseen} images
-of {animals} other animals and movie.npz {frames} frames of one animal at 30
-per second, both with the truth itself. Arrays: images (N, 50, 50) uint8 grey;
-locs_base, locs_neck, locs_head (N, 2) as x, y in px, pixel centres at
-integers; source_id, animal and session (N,), where a session has its own
-floor, litter, light and camera.
+{size} images of {labelled} animals with labels as a careful person would set
+them: the truth plus {sigma} px of noise along each axis. unseen.npz has
+{unseen} images of {animals} other animals and movie.npz {frames} frames of
+one animal at 30 per second, both with the truth itself. Arrays: images
+(N, 50, 50) uint8 grey; locs_base, locs_neck, locs_head (N, 2) as x, y in px,
+pixel centres at integers; source_id, animal and session (N,), where a session
+has its own floor, litter, light and camera.
 """
 _CHUNK = 128  # images drawn at a time, for the cache's sake
 

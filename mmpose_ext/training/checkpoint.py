@@ -174,7 +174,7 @@ class ResumableCheckpointHook(CheckpointHook):
         """Note that the validation is done, and save if it is the best."""
         if not isinstance(runner._train_loop, BaseLoop):
             return  # validation without training
-        runner.message_hub.update_info('validated_at', _progress(runner))
+        runner.message_hub.update_info('last_validation', _progress(runner))
         with self._old_files_last():
             super().after_val_epoch(runner, metrics)
 
@@ -231,7 +231,7 @@ class ResumableCheckpointHook(CheckpointHook):
                loop.max_epochs)
         was_due = done >= max(loop.val_begin, 1) and (
             done % loop.val_interval == 0 or done == end)
-        return was_due and (runner.message_hub.get_info('validated_at') !=
+        return was_due and (runner.message_hub.get_info('last_validation') !=
                             done)
 
     @contextmanager

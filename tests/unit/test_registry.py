@@ -79,9 +79,9 @@ def test_contains_does_not_raise():
 
 def test_no_name_hides_one_of_the_parents():
     families.import_families()
-    import mmpose.datasets  # noqa: F401
-    import mmpose.evaluation  # noqa: F401
-    import mmpose.models  # noqa: F401
+    import mmpose.datasets
+    import mmpose.evaluation
+    import mmpose.models
     import mmpose.visualization  # noqa: F401
     for kind in KINDS:
         own = set(getattr(ours, kind).module_dict)

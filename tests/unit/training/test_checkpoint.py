@@ -12,9 +12,9 @@ import pytest
 import torch
 from mmengine.fileio import get_file_backend, put, put_text
 
+from mmpose_ext.compat.checkpoints import damage
 from mmpose_ext.registry import HOOKS
 from mmpose_ext.storage.errors import DataError
-from mmpose_ext.compat.checkpoints import damage
 from mmpose_ext.training import AtomicLocalBackend
 
 from .conftest import Killed, KillHook, ToyMetric
@@ -300,7 +300,7 @@ class TestResume:
         train_killed('run', 'before_train_iter', 7)
         ToyMetric.seen.clear()
         runner = toy_runner(resume=True)
-        assert runner.message_hub.get_info('validated_at') is None
+        assert runner.message_hub.get_info('last_validation') is None
         runner.register_hook(KillHook('before_train_iter', 7))
         with pytest.raises(Killed):
             runner.train()
@@ -314,7 +314,7 @@ class TestResume:
         saved = torch.load(tmp_path / 'run' / 'epoch_1.pth',
                            weights_only=False)
         info = saved['message_hub']['runtime_info']
-        assert info['validated_at'] == 1
+        assert info['last_validation'] == 1
         assert info['best_ckpt'].endswith('best_error_epoch_1.pth')
 
     def test_best_replaced_under_its_own_name_stays(
@@ -324,7 +324,7 @@ class TestResume:
         # as MMEngine's hook leaves it, and a metric that rounds differently
         saved = torch.load(path, weights_only=False)
         info = saved['message_hub']['runtime_info']
-        del info['validated_at']
+        del info['last_validation']
         info['best_score'] *= 1.001
         torch.save(saved, path)
         train_killed('run', 'before_train_iter', 7, resume=True)

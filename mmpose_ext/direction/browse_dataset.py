@@ -1,0 +1,118 @@
+"""Pictures of what the network sees and is asked for."""
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+
+from mmpose_ext.direction.codec import CenteredRegressionLabel
+from mmpose_ext.direction.label_sheet import draw_label_sheet, draw_labels
+from mmpose_ext.registry import MODELS
+from mmpose_ext.storage import DataError, atomic_file
+
+Array = np.ndarray
+
+SHEET_TILES = 64
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Options of ``tools/browse_dataset.py`` for this family."""
+    parser.add_argument('--out-dir', type=Path, required=True,
+                        help='folder for the pictures')
+    parser.add_argument(
+        '--mode', choices=('augmented', 'raw'), default='augmented',
+        help='images as the network gets them in the first epoch, or before '
+        'augmentation (default: augmented)')
+    parser.add_argument('--phase', choices=('train', 'val', 'test'),
+                        default='train', help='default: train')
+    parser.add_argument('--number', type=int, default=64,
+                        help='images to draw (default: 64)')
+    parser.add_argument('--tiles', action='store_true',
+                        help='also a picture for each image')
+
+
+def run(config: Config, arguments: Namespace) -> None:
+    """Draw the first images that training would draw."""
+    out: Path = arguments.out_dir
+    if out.exists() and not out.is_dir():
+        raise DataError(out, 'folder', 'a folder or nothing', 'a file')
+    drawn = list(iter_seen(config, arguments.phase, arguments.number,
+                           arguments.mode == 'augmented'))
+    out.mkdir(parents=True, exist_ok=True)
+    name = f'{arguments.phase}_{arguments.mode}'
+    for start in range(0, len(drawn), SHEET_TILES):
+        images, points, weights = (
+            np.stack(part)
+            for part in zip(*drawn[start:start + SHEET_TILES], strict=True))
+        path = out / f'{name}_{start // SHEET_TILES:03d}.png'
+        _write(path, draw_label_sheet(images, points, weights))
+        print(path)
+    if arguments.tiles:
+        for i, (image, points, weights) in enumerate(drawn):
+            _write(out / f'{name}_{i:05d}.png',
+                   draw_labels(image, points, weights, 400))
+
+
+def iter_seen(config: Config, phase: str, number: int,
+              augmented: bool) -> Iterator[tuple[Array, Array, Array]]:
+    """Images and targets in the order and with the draws of the first epoch.
+
+    Args:
+        config (Config): Of a training.
+        phase (str): ``train``, ``val`` or ``test``.
+        number (int): How many at most.
+        augmented (bool): Whether the data preprocessor augments, as it does
+            in training; never in the other phases.
+
+    Yields:
+        tuple: Image (S, S) uint8, points (3, 2) px, weights (3,).
+    """
+    loader = dict(config[f'{phase}_dataloader'])
+    loader.update(num_workers=0, persistent_workers=False)
+    loader.pop('prefetch_factor', None)
+    batches = Runner.build_dataloader(loader,
+                                      seed=config.randomness.get('seed', 0))
+    preprocessor = MODELS.build(config.model.data_preprocessor)
+    training = phase == 'train'
+    if not augmented:
+        preprocessor.batch_augments = None
+    count = 0
+    for batch in batches:
+        with torch.no_grad():
+            seen = preprocessor(batch, training=training)
+        images = _to_grey_levels(seen['inputs'], preprocessor)
+        labels = [sample.gt_instance_labels
+                  for sample in seen['data_samples']]
+        codec = CenteredRegressionLabel(images.shape[:0:-1])
+        points = codec.to_pixels(_join(labels, 'keypoint_labels'))
+        weights = _join(labels, 'keypoint_weights')
+        for item in zip(images, points, weights, strict=True):
+            if count == number:
+                return
+            count += 1
+            yield item
+
+
+def _to_grey_levels(inputs: torch.Tensor, preprocessor: Any) -> Array:
+    """Undo the normalisation: (B, S, S) uint8."""
+    values = inputs * preprocessor.std + preprocessor.mean
+    return values[:, 0].round().clamp(0, 255).byte().cpu().numpy()
+
+
+def _join(labels: list[InstanceData], name: str) -> Array:
+    """Labels (B, ...) of data samples that hold one image or a batch."""
+    return torch.cat([getattr(label, name) for label in labels]).cpu().numpy()
+
+
+def _write(path: Path, picture: Array) -> None:
+    with atomic_file(path) as temporary:
+        if not cv2.imwrite(str(temporary), picture):
+            raise OSError(f'{path} cannot be written')

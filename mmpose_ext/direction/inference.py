@@ -1,0 +1,162 @@
+"""A trained estimator made fast for images as they are stored."""
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.runner import load_checkpoint
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from mmpose_ext.compat.checkpoints import (
+    BrokenCheckpointError,
+    UnsafeCheckpointError,
+)
+from mmpose_ext.direction.estimator import (
+    DirectionEstimate,
+    DirectionEstimator,
+)
+from mmpose_ext.registry import MODELS
+from mmpose_ext.storage import DataError
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Tags:
+    """Estimates of some images, as arrays.
+
+    Attributes:
+        points: (N, 3, 2) base, neck and head, px.
+        scores: (N, 3) in [0, 1].
+        angle_conf: (N,) in [0, 1].
+    """
+
+    points: Array
+    scores: Array
+    angle_conf: Array
+
+
+class DirectionTagger:
+    """Estimates points from uint8 images, without MMEngine's bookkeeping.
+
+    Works on a copy of the estimator in which each batch normalisation is
+    folded into the convolution before it.
+
+    Args:
+        model (DirectionEstimator): A trained estimator.
+        device (str): ``cpu``, ``cuda``, ``cuda:1`` ... or ``auto``, which
+            takes a GPU if there is one. Defaults to ``cpu``.
+        tta (str, optional): ``d4`` averages over the eight symmetries.
+            Defaults to None.
+    """
+
+    def __init__(self,
+                 model: DirectionEstimator,
+                 device: str = 'cpu',
+                 tta: str | None = None) -> None:
+        if device == 'auto':
+            device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        self.device = torch.device(device)
+        self.model = fold_batch_norm(model).to(self.device)
+        self.model.test_cfg = dict(self.model.test_cfg or {}, tta=tta)
+        self.size = int(self.model.head.decoder.input_size[0])
+        self.mean, self.std = normalisation(self.model)
+
+    def estimate(self, images: Array) -> DirectionEstimate:
+        """Estimate one batch, uint8 (B, S, S); tensors stay on the device."""
+        with torch.inference_mode():
+            inputs = torch.from_numpy(images).to(self.device)
+            inputs = inputs[:, None].float().sub_(self.mean).div_(self.std)
+            return self.model.estimate(inputs)
+
+    def tag(self, images: Array) -> Tags:
+        """Estimate one batch of images, uint8 (B, S, S)."""
+        found = self.estimate(images)
+        return Tags(*(value.float().cpu().numpy() for value in (
+            found.points, found.scores, found.angle_conf)))
+
+
+def load_tagger(config: Config,
+                checkpoint: str | Path,
+                device: str = 'cpu',
+                tta: str | None = None) -> DirectionTagger:
+    """Build the config's model with trained weights.
+
+    Args:
+        config (Config): Config of the training.
+        checkpoint (str | Path): A checkpoint, or weights alone.
+        device (str): As in :class:`DirectionTagger`. Defaults to ``cpu``.
+        tta (str, optional): As there. Defaults to None.
+
+    Raises:
+        DataError: If the checkpoint cannot be loaded or is of another model.
+    """
+    return DirectionTagger(load_estimator(config, checkpoint), device, tta)
+
+
+def load_estimator(config: Config,
+                   checkpoint: str | Path) -> DirectionEstimator:
+    """Build the config's estimator with trained weights, on the CPU.
+
+    Raises:
+        DataError: As in :func:`load_tagger`.
+    """
+    model = MODELS.build(config.model)
+    try:
+        load_checkpoint(
+            model, str(checkpoint), map_location='cpu', strict=True)
+    except (OSError, BrokenCheckpointError, UnsafeCheckpointError) as error:
+        raise DataError(checkpoint, 'file', 'a checkpoint',
+                        str(error)) from error
+    except RuntimeError as error:  # what torch raises if keys do not fit
+        raise DataError(checkpoint, 'weights', f'those of {config.filename}',
+                        f'others: {error}') from error
+    return model.eval()
+
+
+def fold_batch_norm(model: DirectionEstimator) -> DirectionEstimator:
+    """Copy a model for inference, batch normalisation folded away.
+
+    Only a normalisation that directly follows a convolution in an
+    ``nn.Sequential`` is folded; others stay as they are.
+    """
+    model = copy.deepcopy(model).eval()
+    for module in model.modules():
+        if isinstance(module, nn.Sequential):
+            _fold_sequence(module)
+    return model
+
+
+def _fold_sequence(sequence: nn.Sequential) -> None:
+    for i in range(len(sequence) - 1):
+        conv, norm = sequence[i], sequence[i + 1]
+        if isinstance(conv, nn.Conv2d) and isinstance(
+                norm, nn.modules.batchnorm._BatchNorm):
+            folded: Any = fuse_conv_bn_eval(conv, norm)
+            # folding multiplies into the default memory format
+            sequence[i] = folded.to(memory_format=torch.channels_last)
+            sequence[i + 1] = nn.Identity()
+
+
+def normalisation(model: DirectionEstimator) -> tuple[float, float]:
+    """Mean and standard deviation by which images are normalised.
+
+    Returns:
+        tuple[float, float]: Grey levels of 255; (0, 1) without normalisation.
+    """
+    preprocessor: Any = model.data_preprocessor
+    if not getattr(preprocessor, '_enable_normalize', False):
+        return 0., 1.
+    mean, std = (value.flatten().tolist()
+                 for value in (preprocessor.mean, preprocessor.std))
+    if len(mean) != 1:
+        raise ValueError('model.data_preprocessor.mean: expected one grey '
+                         f'level, found {mean}')
+    return mean[0], std[0]
+

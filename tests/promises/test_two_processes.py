@@ -1,0 +1,68 @@
+"""Two processes with half the batch each train as one with the whole."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from .conftest import BATCH, VALIDATED, Family, without_dropout
+
+
+@pytest.fixture(scope='session')
+def comparable(family: Family) -> Family:
+    """The family without what differs by design or magnifies rounding.
+
+    Every process drops other neurons, and Adam turns the rounding error of
+    a gradient that is zero into a step of full length. Plain descent keeps
+    the sum of the gradients, and small steps keep rounding from growing.
+    """
+    config = Config.fromfile(family.config, import_custom_modules=False)
+    config.model = without_dropout(config.model)
+    config.optim_wrapper.optimizer = dict(
+        type='SGD', lr=.001, momentum=.9, weight_decay=1e-4)
+    path = family.config.with_name(f'comparable_{family.config.name}')
+    config.dump(path)
+    return Family(family.name, path, family.server)
+
+
+@pytest.mark.dist
+def test_same_training_and_metrics(comparable, new_run):
+    one = comparable.train(new_run())
+    two = comparable.train(new_run(), processes=2,
+                           **{'train_dataloader.batch_size': BATCH // 2})
+    assert one.codes == [0], one.log
+    assert two.codes == [0, 0], two.log
+
+    single, *halves = (
+        np.array([line['loss'] for line in run.lines(name).values()])
+        for run, name in ((one, 'losses_0'), (two, 'losses_0'),
+                          (two, 'losses_1')))
+    np.testing.assert_allclose(np.mean(halves, 0), single, rtol=1e-4)
+    assert not np.allclose(*halves, rtol=1e-4)  # each has its own half
+
+    ours, theirs = (run.checkpoint for run in (one, two))
+    for key, state in ours['optimizer']['state'].items():
+        gradients, others = (
+            states['momentum_buffer']
+            for states in (state, theirs['optimizer']['state'][key]))
+        # a kink of a ReLU or another maximum of a pool may lie in between
+        assert (gradients - others).norm() < .05 * gradients.norm() + 1e-4
+    for name in ('state_dict', 'ema_state_dict'):
+        for key, value in ours.get(name, {}).items():
+            torch.testing.assert_close(
+                theirs[name][key], value, rtol=1e-3, atol=1e-4,
+                msg=lambda text, key=key: f'{key}: {text}')
+
+    # padding to an even number would show in every mean
+    assert VALIDATED % 2
+    ours, theirs, again = (
+        run.lines(name) for run, name in ((one, 'metrics_0'),
+                                          (two, 'metrics_0'),
+                                          (two, 'metrics_1')))
+    assert theirs == again or str(theirs) == str(again)  # nan is not itself
+    for step, metrics in ours.items():
+        for key, value in metrics.items():
+            np.testing.assert_allclose(
+                theirs[step][key], value, rtol=1e-3, atol=1e-4,
+                err_msg=key)
