@@ -23,6 +23,7 @@ def apply() -> None:
     from mmpose_ext.compat import (
         checkpoints,
         distributed,
+        memory,
         placeholders,
         quiet,
     )
@@ -30,6 +31,7 @@ def apply() -> None:
     placeholders.install()
     checkpoints.install_safe_loaders()
     distributed.join_cpu_process_group()
+    memory.keep_freed_memory()
 
 
 def doctor_is_running() -> bool:

@@ -28,11 +28,13 @@ from mmpose_ext.training.draws import (
 )
 from mmpose_ext.training.early_stopping import ResumableEarlyStoppingHook
 from mmpose_ext.training.monitoring import OptionalVisBackend
+from mmpose_ext.training.optimizers import GroupedOptimWrapperConstructor
 from mmpose_ext.training.recovery import find_whole_checkpoint
 
 __all__ = [
     'AtomicLocalBackend', 'ConfigCheckHook', 'DeterminismHook', 'Draw',
-    'DrawSampler', 'OptionalVisBackend', 'ResumableCheckpointHook',
+    'DrawSampler', 'GroupedOptimWrapperConstructor', 'OptionalVisBackend',
+    'ResumableCheckpointHook',
     'ResumableEarlyStoppingHook', 'SeededDataset', 'check_config',
     'draw_seeds', 'find_whole_checkpoint', 'hash_words', 'hashed_normal',
     'hashed_uniform', 'pass_batch', 'seed_generators', 'seeded_generators'

@@ -1,6 +1,7 @@
 train_cfg = dict(by_epoch=True, max_epochs=60, val_interval=1)
 optim_wrapper = dict(
     type='OptimWrapper',
+    constructor='mmpose_ext.GroupedOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.01, fused=True),
     paramwise_cfg=dict(norm_decay_mult=0, bias_decay_mult=0),
     clip_grad=dict(max_norm=5.0))

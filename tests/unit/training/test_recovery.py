@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmpose_ext.compat.checkpoints import damage
 from mmpose_ext.storage.errors import DataError
-from mmpose_ext.training import damage, find_whole_checkpoint
+from mmpose_ext.training import find_whole_checkpoint
 from mmpose_ext.training.recovery import checkpoints_by_step
 
 TEMPLATE = 'epoch_{}.pth'

@@ -1,0 +1,118 @@
+"""The direction tagger by its real command lines, on tiny data."""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mmpose
+import pytest
+import torch
+
+from mmpose_ext.compat.checkpoints import load_checkpoint
+from mmpose_ext.synthesis.direction import write_world
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / 'configs/direction/direction-cnn_tiny_synthetic.py'
+MOUSE = ROOT / 'configs/direction/direction-cnn_openfield-mouse.py'
+PACKAGED = Path(mmpose.__file__).parent / '.mim' / 'tools' / 'train.py'
+SHORT = ['train_cfg.max_epochs=1', 'train_dataloader.dataset.repeat=2',
+         'train_dataloader.batch_size=16', 'default_hooks.logger.interval=1']
+
+pytestmark = pytest.mark.xdist_group('recipes')
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp('data')
+    write_world(folder / 'synthetic' / 'direction', seed=0, size=72)
+    return folder
+
+
+def run(data: Path, *words: str | Path) -> str:
+    """Run a command in the data's folder; its output."""
+    environment = dict(os.environ, MMPOSE_EXT_DATA=str(data))
+    environment.setdefault('PYTHONPATH', str(ROOT))
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=data,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def losses(work_dir: Path) -> list[float]:
+    """Training losses that a run logged."""
+    file, = work_dir.glob('*/vis_data/scalars.json')
+    records = map(json.loads, file.read_text().splitlines())
+    return [record['loss'] for record in records if 'loss' in record]
+
+
+@pytest.fixture(scope='module')
+def trained(data: Path) -> Path:
+    """Work directory of a short training by our script."""
+    output = run(data, ROOT / 'tools/train.py', CONFIG, '--work-dir', 'ours',
+                 '--cfg-options', *SHORT)
+    assert 'Warning' not in output and 'WARNING' not in output
+    return data / 'ours'
+
+
+def test_packaged_script_does_the_same(data: Path, trained: Path) -> None:
+    run(data, PACKAGED, CONFIG, '--work-dir', 'packaged', '--cfg-options',
+        *SHORT)
+    assert losses(trained) == losses(data / 'packaged')
+    assert len(losses(trained)) == 4
+
+
+@pytest.mark.dist
+def test_torchrun_on_two_cpu_processes(data: Path, trained: Path) -> None:
+    """The same global batch gives the same weights, to rounding."""
+    run(data, '-m', 'torch.distributed.run', '--nproc_per_node=2',
+        '--master_port=29517', ROOT / 'tools/train.py', CONFIG,
+        '--launcher', 'pytorch', '--work-dir', 'two', '--cfg-options',
+        *SHORT, 'train_dataloader.batch_size=8')
+    # a process logs the loss of its own half; the weights are common
+    assert len(losses(data / 'two')) == len(losses(trained))
+    two, one = (load_checkpoint(folder / 'epoch_1.pth')['state_dict']
+                for folder in (data / 'two', trained))
+    for name, value in one.items():
+        torch.testing.assert_close(
+            two[name], value, rtol=1e-3, atol=1e-3, msg=name)
+
+
+def test_what_a_training_leaves(trained: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+    assert {'epoch_1.pth', 'last_checkpoint', 'split.json', 'report.json',
+            'report.md', 'curves.png', 'worst.png', 'predictions_val.csv',
+            'model_weights.pt'} <= names
+    report = json.loads((trained / 'report.json').read_text())
+    assert 'trivial' in json.dumps(report)
+
+
+def test_predict_draw_and_export(data: Path, trained: Path) -> None:
+    checkpoint = trained / 'epoch_1.pth'
+    run(data, ROOT / 'tools/predict.py', CONFIG, checkpoint,
+        data / 'synthetic/direction/movie.npz', '--out', 'angles.csv',
+        '--movie', 'movie.mp4')
+    assert len((data / 'angles.csv').read_text().splitlines()) == 601
+    assert (data / 'movie.mp4').stat().st_size > 10_000
+    run(data, ROOT / 'tools/export_onnx.py', CONFIG, checkpoint, '--out',
+        'model.onnx')
+    assert (data / 'model.onnx').stat().st_size > 100_000
+
+
+def test_real_frames_from_project_to_training(
+        data: Path, real_data: Path) -> None:
+    project = real_data / 'openfield_mouse'
+    run(data, ROOT / 'tools/convert_dataset.py', 'dlc', project, '--out',
+        data / 'openfield_mouse')
+    run(data, ROOT / 'tools/verify_dataset.py', MOUSE)
+    output = run(data, ROOT / 'tools/train.py', MOUSE, '--work-dir', 'mouse',
+                 '--show-dir', 'pictures', '--auto-scale-lr',
+                 '--cfg-options', *SHORT)
+    assert 'split by blocks of frames: train 81, val 12, test 23' in output
