@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import mmpose_ext
+from mmpose_ext.commands import run_synthesize
 
 CONFIG = 'configs/direction/direction-cnn_tiny_synthetic.py'
 
@@ -31,14 +32,21 @@ def run(out: Path) -> None:
     environment = {'OMP_NUM_THREADS': '1', **os.environ,
                    'MMPOSE_EXT_DATA': str(data)}
 
-    def call(tool: str, *arguments: str | Path) -> None:
+    def announce(tool: str, *arguments: str | Path) -> list[str]:
         words = [f'tools/{tool}.py', *map(str, arguments)]
         print(f'\n$ python {" ".join(words)}', flush=True)
+        return words
+
+    def call(tool: str, *arguments: str | Path) -> None:
+        words = announce(tool, *arguments)
         subprocess.run([sys.executable, *words], cwd=root, env=environment,
                        check=True)
 
     if not (world / 'movie.npz').is_file():
-        call('synthesize', 'direction', '--out', world)
+        # here, where everything is imported already
+        words = announce('synthesize', 'direction', '--out', world)
+        if run_synthesize('', words[1:]):
+            raise subprocess.CalledProcessError(1, words)
     call('train', CONFIG, '--work-dir', work_dir)
     best = max(work_dir.glob('best_*.pth'), key=lambda p: p.stat().st_mtime)
     call('test', CONFIG, best, '--work-dir', work_dir)
