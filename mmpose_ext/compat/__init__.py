@@ -22,6 +22,7 @@ def apply() -> None:
 
     from mmpose_ext.compat import (
         checkpoints,
+        config_text,
         distributed,
         memory,
         placeholders,
@@ -32,6 +33,7 @@ def apply() -> None:
     checkpoints.install_safe_loaders()
     distributed.join_cpu_process_group()
     memory.keep_freed_memory()
+    config_text.remember_formatted_texts()
 
 
 def doctor_is_running() -> bool:
