@@ -5,6 +5,7 @@ has yapf format it each time: 0.1 s for a small config, 0.5 s for a large one.
 """
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from mmengine.config import config as config_module
@@ -15,10 +16,11 @@ _MOST = 8  # texts to remember
 def remember_formatted_texts() -> None:
     """Let MMEngine's yapf remember the last texts that it formatted."""
     format_code = config_module.FormatCode
-    if getattr(format_code, 'remembers', False):
+    if hasattr(format_code, '__wrapped__'):
         return
     known: dict[tuple[str, str], Any] = {}
 
+    @functools.wraps(format_code)
     def remembering(text: str, **settings: Any) -> Any:
         key = (text, repr(settings))
         if key not in known:
@@ -27,5 +29,4 @@ def remember_formatted_texts() -> None:
             known[key] = format_code(text, **settings)
         return known[key]
 
-    remembering.remembers = True  # type: ignore[attr-defined]
     config_module.FormatCode = remembering

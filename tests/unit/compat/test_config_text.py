@@ -8,15 +8,16 @@ from mmpose_ext.compat.config_text import remember_formatted_texts
 
 
 def test_same_text_and_one_formatting(monkeypatch) -> None:
-    from yapf.yapflib.yapf_api import FormatCode
+    remember_formatted_texts()
+    original = config_module.FormatCode.__wrapped__
     config = Config(dict(model=dict(type='A', sizes=[1, 2, 3]), lr=.1))
-    monkeypatch.setattr(config_module, 'FormatCode', FormatCode)
+    monkeypatch.setattr(config_module, 'FormatCode', original)
     expected = config.pretty_text
     calls = []
 
     def counted(text, **settings):
         calls.append(text)
-        return FormatCode(text, **settings)
+        return original(text, **settings)
 
     monkeypatch.setattr(config_module, 'FormatCode', counted)
     remember_formatted_texts()
