@@ -2,13 +2,9 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import mmpose_ext
-from mmpose_ext.commands import run_synthesize
+from mmpose_ext.demonstration import Demonstration
 
 CONFIG = 'configs/direction/direction-cnn_tiny_synthetic.py'
 
@@ -22,37 +18,14 @@ def run(out: Path) -> None:
     Raises:
         subprocess.CalledProcessError: If a command fails.
     """
-    root = _find_root()
-    data, work_dir = (out / 'data').resolve(), (out / 'run').resolve()
-    work_dir.mkdir(parents=True, exist_ok=True)
-    world = data / 'synthetic' / 'direction'
-    world.parent.mkdir(parents=True, exist_ok=True)
-    # Several threads gain little on images of 50 px, and on a busy machine
-    # they wait for each other: ten times slower.
-    environment = {'OMP_NUM_THREADS': '1', **os.environ,
-                   'MMPOSE_EXT_DATA': str(data)}
-
-    def announce(tool: str, *arguments: str | Path) -> list[str]:
-        words = [f'tools/{tool}.py', *map(str, arguments)]
-        print(f'\n$ python {" ".join(words)}', flush=True)
-        return words
-
-    def call(tool: str, *arguments: str | Path) -> None:
-        words = announce(tool, *arguments)
-        subprocess.run([sys.executable, *words], cwd=root, env=environment,
-                       check=True)
-
-    if not (world / 'movie.npz').is_file():
-        # here, where everything is imported already
-        words = announce('synthesize', 'direction', '--out', world)
-        if run_synthesize('', words[1:]):
-            raise subprocess.CalledProcessError(1, words)
-    call('train', CONFIG, '--work-dir', work_dir)
-    best = max(work_dir.glob('best_*.pth'), key=lambda p: p.stat().st_mtime)
-    call('test', CONFIG, best, '--work-dir', work_dir)
+    demo = Demonstration(out, 'direction', 'movie.npz')
+    work_dir = demo.work_dir
+    demo.call('train', CONFIG, '--work-dir', work_dir)
+    best = demo.best_checkpoint()
+    demo.call('test', CONFIG, best, '--work-dir', work_dir)
     tracks, movie = work_dir / 'tracks.csv', work_dir / 'movie.mp4'
-    call('predict', CONFIG, best, world / 'movie.npz', '--out', tracks,
-         '--smooth', 'median:5', '--repair', '--movie', movie)
+    demo.call('predict', CONFIG, best, demo.world / 'movie.npz', '--out',
+              tracks, '--smooth', 'median:5', '--repair', '--movie', movie)
     _summarise(work_dir)
 
 
@@ -73,10 +46,3 @@ def _summarise(work_dir: Path) -> None:
 
 def _degrees(value: float | None) -> str:
     return '  none' if value is None else f'{value:6.1f}'
-
-
-def _find_root() -> Path:
-    """Folder of ``tools`` and ``configs``: a checkout, or what mim has."""
-    package = Path(mmpose_ext.__file__).parent
-    checkout = package.parent
-    return checkout if (checkout / 'tools').is_dir() else package / '.mim'
