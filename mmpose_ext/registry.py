@@ -94,7 +94,7 @@ RUNNERS = _child(engine.RUNNERS)
 LOOPS = _child(engine.LOOPS)
 HOOKS = _child(engine.HOOKS,
                ('mmpose_ext.training', 'mmpose_ext.drawing.hook'))
-LOG_PROCESSORS = _child(engine.LOG_PROCESSORS)
+LOG_PROCESSORS = _child(engine.LOG_PROCESSORS, ('mmpose_ext.training', ))
 
 # what is learnt from
 DATASETS = _child(engine.DATASETS, ('mmpose_ext.training', ))
@@ -113,7 +113,7 @@ OPTIMIZERS = _child(engine.OPTIMIZERS)
 OPTIM_WRAPPERS = _child(engine.OPTIM_WRAPPERS)
 OPTIM_WRAPPER_CONSTRUCTORS = _child(engine.OPTIM_WRAPPER_CONSTRUCTORS,
                                     ('mmpose_ext.training', ))
-PARAM_SCHEDULERS = _child(engine.PARAM_SCHEDULERS)
+PARAM_SCHEDULERS = _child(engine.PARAM_SCHEDULERS, ('mmpose_ext.training', ))
 TASK_UTILS = _child(engine.TASK_UTILS)
 
 # what is measured and shown

@@ -1,12 +1,14 @@
 """What every test stands on: a quiet machine, and real data where it is."""
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+_count = itertools.count()
 
 # Before torch, numpy and matplotlib are imported, here and in subprocesses:
 # one thread for each worker of pytest-xdist, and no screen.
@@ -23,6 +25,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in needing:
             item.add_marker(pytest.mark.skip(reason='needs a CUDA device'))
+
+
+@pytest.fixture(autouse=True)
+def default_scope(request: pytest.FixtureRequest) -> None:
+    """Begin every test in the scope of configs, whatever ran before it."""
+    from mmengine.registry import DefaultScope
+    DefaultScope.get_instance(
+        f'{request.node.nodeid} {next(_count)}', scope_name='mmpose')
 
 
 @pytest.fixture(scope='session')

@@ -47,7 +47,7 @@ visualizer = dict(
     type='PoseLocalVisualizer', vis_backends=vis_backends, name='visualizer')
 
 log_processor = dict(
-    type='LogProcessor', window_size=50, by_epoch=True, num_digits=6)
+    type='mmpose_ext.ShortLogProcessor', window_size=50, num_digits=6)
 log_level = 'INFO'
 load_from = None
 resume = False

@@ -6,6 +6,7 @@ registers its classes.
 """
 from __future__ import annotations
 
+from mmpose_ext.training.averaging import AutoEMAHook
 from mmpose_ext.training.batching import pass_batch
 from mmpose_ext.training.checkpoint import (
     AtomicLocalBackend,
@@ -27,15 +28,53 @@ from mmpose_ext.training.draws import (
     hashed_uniform,
 )
 from mmpose_ext.training.early_stopping import ResumableEarlyStoppingHook
-from mmpose_ext.training.monitoring import OptionalVisBackend
+from mmpose_ext.training.freezing import FreezeHook
+from mmpose_ext.training.memory_format import ChannelsLastHook
+from mmpose_ext.training.monitoring import (
+    OptionalVisBackend,
+    ShortLogProcessor,
+)
 from mmpose_ext.training.optimizers import GroupedOptimWrapperConstructor
+from mmpose_ext.training.parameter_table import (
+    log_parameter_table,
+    parameter_table,
+    text_table,
+)
+from mmpose_ext.training.phased_pipeline import PhasedPipelineHook
 from mmpose_ext.training.recovery import find_whole_checkpoint
+from mmpose_ext.training.stages import (
+    BACKBONE,
+    HEAD,
+    Stage,
+    bare_model,
+    find_stages,
+    select_parameters,
+)
+from mmpose_ext.training.stagewise import (
+    StageLRHook,
+    StageWiseOptimWrapperConstructor,
+)
+from mmpose_ext.training.unfreezing import GradualUnfreezeHook
+from mmpose_ext.training.warmup import WarmupLR
+from mmpose_ext.training.weight_origin import (
+    CheckpointSanityHook,
+    naming_hint,
+    origin_table,
+    require_loaded,
+    state_of,
+)
 
 __all__ = [
-    'AtomicLocalBackend', 'ConfigCheckHook', 'DeterminismHook', 'Draw',
-    'DrawSampler', 'GroupedOptimWrapperConstructor', 'OptionalVisBackend',
-    'ResumableCheckpointHook',
-    'ResumableEarlyStoppingHook', 'SeededDataset', 'check_config',
-    'draw_seeds', 'find_whole_checkpoint', 'hash_words', 'hashed_normal',
-    'hashed_uniform', 'pass_batch', 'seed_generators', 'seeded_generators'
+    'AtomicLocalBackend', 'AutoEMAHook', 'BACKBONE', 'ChannelsLastHook',
+    'CheckpointSanityHook', 'ConfigCheckHook', 'DeterminismHook', 'Draw',
+    'DrawSampler', 'FreezeHook', 'GradualUnfreezeHook',
+    'GroupedOptimWrapperConstructor', 'HEAD', 'OptionalVisBackend',
+    'PhasedPipelineHook', 'ResumableCheckpointHook',
+    'ResumableEarlyStoppingHook', 'SeededDataset', 'ShortLogProcessor',
+    'Stage', 'StageLRHook', 'StageWiseOptimWrapperConstructor', 'WarmupLR',
+    'bare_model', 'check_config', 'draw_seeds', 'find_stages',
+    'find_whole_checkpoint', 'hash_words', 'hashed_normal',
+    'hashed_uniform', 'log_parameter_table', 'naming_hint', 'origin_table',
+    'parameter_table', 'pass_batch', 'require_loaded', 'seed_generators',
+    'seeded_generators', 'select_parameters', 'state_of', 'text_table'
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import json
 import resource
 import statistics
@@ -98,7 +99,9 @@ def open_session(config: Config) -> Iterator[Session]:
     Args:
         config (Config): Of a training.
     """
-    config = config.copy()
+    config = copy.deepcopy(config)
+    # one with a name would be shared with other sessions
+    config.get('visualizer', {}).pop('name', None)
     for part in ('val', 'test'):
         for key in ('dataloader', 'cfg', 'evaluator'):
             config[f'{part}_{key}'] = None

@@ -57,7 +57,9 @@ def check_config(config: Config) -> None:
     """Refuse a config with settings that neither Runner nor scripts read.
 
     Variables of the config file itself are free, unless they look like a
-    misspelt key of the Runner. A config without a file is not compared.
+    misspelt key of the Runner. A config without a file is not compared. A
+    hook that reads keys of its own names them in ``config_keys``, a tuple on
+    its class.
 
     Args:
         config (Config): As it is run, the command line's changes included.
@@ -77,7 +79,7 @@ def check_config(config: Config) -> None:
     if config.filename is None or not Path(config.filename).is_file():
         return
     written = Config.fromfile(config.filename)
-    for key in sorted(set(config) - READ_KEYS):
+    for key in sorted(set(config) - READ_KEYS - _keys_of_hooks(config)):
         if key not in written or written[key] != config[key]:
             raise DataError(name, key, 'a key that is read',
                             f'{key}={config[key]!r} in --cfg-options',
@@ -86,6 +88,14 @@ def check_config(config: Config) -> None:
         if near:
             raise DataError(name, key, 'a key that is read', repr(key),
                             f'did you mean {near[0]}?')
+
+
+def _keys_of_hooks(config: Config) -> set[str]:
+    """Keys that hooks of ours read: what their ``config_keys`` names."""
+    types = [str(hook['type']) for hook in config.get('custom_hooks') or ()
+             if 'type' in hook]
+    return {key for name in types if name.startswith('mmpose_ext.')
+            for key in getattr(HOOKS.get(name), 'config_keys', ())}
 
 
 def _check_parts(config: Config, name: str) -> None:

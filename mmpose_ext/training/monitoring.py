@@ -1,6 +1,7 @@
-"""Monitors that do not stop the training when they are missing."""
+"""What is logged, and monitors that may be missing."""
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,9 +9,10 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.runner import LogProcessor, Runner
 from mmengine.visualization.vis_backend import BaseVisBackend
 
-from mmpose_ext.registry import VISBACKENDS
+from mmpose_ext.registry import LOG_PROCESSORS, VISBACKENDS
 
 _PACKAGES = dict(
     TensorboardVisBackend='tensorboard',
@@ -20,6 +22,26 @@ _PACKAGES = dict(
     NeptuneVisBackend='neptune',
     DVCLiveVisBackend='dvclive',
     AimVisBackend='aim')
+
+# a figure of a part ('horse/PCK@0.1/l_knee') or an end of an interval
+_DETAIL = re.compile(r'\s\s(?:[^\s/]+/[^\s/]+/\S+|\S+_(?:low|high)): \S+')
+
+
+@LOG_PROCESSORS.register_module()
+class ShortLogProcessor(LogProcessor):
+    """``LogProcessor`` that prints the main figures of a validation alone.
+
+    Figures of single parts (names with two slashes) and the ends of
+    intervals (``_low``, ``_high``) go to all monitors, but not into the line
+    on the screen, which would be pages long.
+    """
+
+    def get_log_after_epoch(self, runner: Runner, batch_idx: int, mode: str,
+                            with_non_scalar: bool = False) -> tuple[dict, str]:
+        """Figures of a validation or test, and the line about them."""
+        figures, line = super().get_log_after_epoch(
+            runner, batch_idx, mode, with_non_scalar)
+        return figures, _DETAIL.sub('', line)
 
 
 @VISBACKENDS.register_module()

@@ -42,6 +42,8 @@ def make_config(folder: Path, work_dir: Path) -> Config:
         type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-3))
     config.train_cfg = dict(by_epoch=True, max_epochs=EPOCHS)
     config.default_hooks.logger.interval = 1
+    # runs of one name share a log
+    config.experiment_name = work_dir.name
     config.visualizer = dict(
         type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
     for hook in config.custom_hooks:

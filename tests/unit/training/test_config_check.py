@@ -7,8 +7,10 @@ from pathlib import Path
 import mmpose
 import pytest
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmpose_ext.registry import HOOKS
 from mmpose_ext.storage.errors import DataError
 from mmpose_ext.training import check_config
 from mmpose_ext.training.config_check import READ_KEYS
@@ -139,6 +141,24 @@ def test_read_keys_are_those_of_the_installed_runner():
         found |= set(re.findall(r'\bcfg\.(\w+)\b(?!\()', text))
     assert found - {'get', 'merge_from_dict', 'filename'} <= READ_KEYS
     assert 'model' in found and 'preprocess_cfg' in found
+
+
+@HOOKS.register_module(force=True)
+class ReadingHook(Hook):
+    """A hook with a key of its own."""
+
+    config_keys = ('start_weights', )
+
+
+def test_key_that_a_hook_reads_is_free(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(TEXT + "start_weights = 'a.pth'\n"
+                    "custom_hooks = [dict(type='mmpose_ext.ReadingHook')]\n")
+    config = Config.fromfile(path)
+    config.merge_from_dict(dict(start_weights=None))
+    check_config(config)
+    config.custom_hooks = [dict(type='EMAHook')]
+    assert refused(config).where == 'start_weights'
 
 
 def test_hook_stops_the_run(toy_runner, tmp_path):

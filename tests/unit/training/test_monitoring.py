@@ -12,6 +12,8 @@ from mmengine.visualization.vis_backend import BaseVisBackend
 from mmpose_ext.registry import VISBACKENDS
 from mmpose_ext.training import OptionalVisBackend
 
+from .conftest import ToyMetric
+
 
 @VISBACKENDS.register_module(force=True)
 class RecordingVisBackend(BaseVisBackend):
@@ -151,3 +153,18 @@ def test_two_in_a_visualizer(tmp_path):
     for name in ('one', 'other'):
         calls = visualizer.get_backend(name)._backend.calls
         assert [call[0] for call in calls] == ['_init_env', 'add_scalar']
+
+
+def test_line_of_a_validation_leaves_details_to_the_monitors(
+        toy_runner, monkeypatch) -> None:
+    figures = {'horse/PCK': .5, 'horse/PCK/l_knee': .25, 'horse/PCK_low': .4,
+               'coco/AP (M)': -1.}
+    monkeypatch.setattr(ToyMetric, 'compute_metrics',
+                        lambda self, results: {'error': 0., **figures})
+    runner = toy_runner(log_processor=dict(
+        type='mmpose_ext.ShortLogProcessor', num_digits=2))
+    runner.train()
+    logged, line = runner.log_processor.get_log_after_epoch(runner, 2, 'val')
+    assert {key: logged[key] for key in figures} == figures
+    assert line.split('  ')[2:5] == [
+        'error: 0.00', 'horse/PCK: 0.50', 'coco/AP (M): -1.00']
