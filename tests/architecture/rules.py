@@ -15,7 +15,8 @@ OPENMMLAB = {'mmcv', 'mmdet', 'mmengine', 'mmpose'}
 
 # What a room may import of mmpose_ext beside itself. A folder that is not
 # listed is a family, and may use every room.
-SHARED = {'geometry', 'storage', 'registry', 'compat', 'version', 'families'}
+SHARED = {'geometry', 'storage', 'registry', 'compat', 'version', 'families',
+          'layout'}
 ROOMS = {
     'compat': {'version', 'registry'},
     'geometry': set(),
