@@ -12,5 +12,5 @@ from mmpose_ext.version import __version__
 __all__ = ['__version__']
 
 # The doctor applies it by itself, to report whatever that raises.
-if not compat.doctor_is_running():
+if not (compat.doctor_is_running() or compat.needs_no_torch()):
     compat.apply()

@@ -6,8 +6,12 @@ torchvision no placeholder is installed, with CUDA no process group is made.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-__all__ = ['apply', 'doctor_is_running']
+__all__ = ['apply', 'doctor_is_running', 'needs_no_torch']
+
+# They read logs alone, and importing torch would be most of their time.
+_WITHOUT_TORCH = {'monitor_training.py'}
 
 
 def apply() -> None:
@@ -42,3 +46,8 @@ def doctor_is_running() -> bool:
     return any(
         flag == '-m' and name == 'mmpose_ext.doctor'
         for flag, name in zip(words, words[1:], strict=False))
+
+
+def needs_no_torch() -> bool:
+    """Whether this program works on files alone, and so runs without torch."""
+    return Path(*sys.argv[:1]).name in _WITHOUT_TORCH

@@ -1,8 +1,11 @@
-"""Drawing that two or more families use."""
+"""Drawing that two or more families use.
+
+The hook is found by its registry, so that who only draws does not wait for
+MMPose.
+"""
 from __future__ import annotations
 
-from mmpose_ext.drawing.curves import draw_training_curves
+from mmpose_ext.drawing.curves import Best, draw_training_curves
 from mmpose_ext.drawing.grid import contact_sheet
-from mmpose_ext.drawing.hook import BatchVisualizationHook
 
-__all__ = ['BatchVisualizationHook', 'contact_sheet', 'draw_training_curves']
+__all__ = ['Best', 'contact_sheet', 'draw_training_curves']

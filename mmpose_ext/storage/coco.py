@@ -9,6 +9,7 @@ import numpy as np
 
 from .checks import StrPath, check_array, check_file, check_images, check_keys
 from .errors import DataError
+from .labels import LabelledImage, LabelledInstance, LabelSet
 from .records import PointTracks
 
 
@@ -62,6 +63,128 @@ def read_coco_keypoints(json_path: StrPath,
                        video=None,
                        sessions=tuple(file.parent.name for file in files),
                        source=path)
+
+
+def read_coco_labels(json_path: StrPath,
+                     image_root: StrPath | None = None,
+                     category: str | None = None,
+                     preferred: str = '') -> LabelSet:
+    """Read the animals of one category out of a COCO keypoint file.
+
+    Crowds are passed over and counted, as are pictures without an animal of
+    the category.
+
+    Args:
+        json_path (str | Path): The annotation file.
+        image_root (str | Path, optional): Folder of the pictures. Defaults
+            to None (the folder of the file).
+        category (str, optional): Its name, without regard to case. Defaults
+            to None: the preferred one, else the only one of the file.
+        preferred (str): Name of a category. Defaults to ''.
+
+    Raises:
+        DataError: If the file is damaged, a picture is not on the disk, or
+            there is no such category.
+    """
+    path = check_file(json_path, ['.json'])
+    root = path.parent if image_root is None else Path(image_root)
+    content = _read_json(path)
+    images = _index(content['images'], 'image', ['file_name'], path)
+    categories = _index(content['categories'], 'category', ['name'], path)
+    chosen = _choose_category(categories, category, preferred, path)
+    annotations = _index(content['annotations'], 'annotation',
+                         ['image_id', 'category_id', 'keypoints'], path)
+    wanted = {number: annotation for number, annotation in annotations.items()
+              if annotation['category_id'] == chosen}
+    single = {number: annotation for number, annotation in wanted.items()
+              if not annotation.get('iscrowd')}
+    if not single:
+        raise DataError(path, "key 'annotations'", 'annotations of '
+                        f'{categories[chosen]["name"]!r}', 'none')
+    names = _keypoint_names(single, categories, path)
+    if len(set(names)) < len(names):
+        raise DataError(path, f'category {chosen}', 'each keypoint name once',
+                        ', '.join(names))
+    animals: dict[int | str, list[LabelledInstance]] = {}
+    for number, annotation in single.items():
+        where = f'annotation {number}'
+        if not _known(annotation['image_id'], images):
+            raise DataError(path, where, 'an image of the file',
+                            f'image_id {annotation["image_id"]!r}')
+        animals.setdefault(annotation['image_id'], []).append(
+            _read_instance(annotation, len(names), path, where))
+    labelled = tuple(
+        _labelled_image(number, images[number], found, root, path)
+        for number, found in animals.items())
+    check_images([image.file for image in labelled], path)
+    left_out = {
+        'annotations of other categories': len(annotations) - len(wanted),
+        'crowds': len(wanted) - len(single),
+        'pictures without an animal': len(images) - len(animals)}
+    return LabelSet(path, names, labelled, {
+        reason: count for reason, count in left_out.items() if count})
+
+
+def read_coco_names(json_path: StrPath) -> tuple[str, ...]:
+    """Names of the keypoints of all categories.
+
+    Args:
+        json_path (str | Path): The annotation file.
+
+    Raises:
+        DataError: If it is not a COCO file.
+    """
+    path = check_file(json_path, ['.json'])
+    names: dict[str, None] = {}
+    for category in _read_json(path)['categories']:
+        own = category.get('keypoints') if isinstance(category, dict) else ()
+        names.update((name, None) for name in own or ()
+                     if isinstance(name, str))
+    return tuple(names)
+
+
+def _choose_category(categories: dict[int | str, dict[str, Any]],
+                     name: str | None, preferred: str,
+                     path: Path) -> int | str:
+    """Id of the category named, else of the preferred or only one."""
+    by_name: dict[str, list[int | str]] = {}
+    for number, category in categories.items():
+        by_name.setdefault(str(category['name']).lower(), []).append(number)
+    wanted = (preferred if name is None else name).lower()
+    found = by_name.get(wanted, list(categories) if name is None else [])
+    if len(found) != 1:
+        raise DataError(path, "key 'categories'",
+                        'one category' + (f' {wanted!r}' if wanted else ''),
+                        ', '.join(by_name)[:300] or 'none',
+                        'choose one by its name')
+    return found[0]
+
+
+def _read_instance(annotation: dict[str, Any], count: int, path: Path,
+                   where: str) -> LabelledInstance:
+    points = _read_points(annotation, count, path, where)
+    visibility = np.array(annotation['keypoints'][2::3]).astype(np.int64)
+    box = annotation.get('bbox')
+    _check_box(box, path, where)
+    return LabelledInstance(where, np.nan_to_num(points), visibility,
+                            None if box is None else np.array(box, float))
+
+
+def _labelled_image(number: int | str, image: dict[str, Any],
+                    animals: list[LabelledInstance], root: Path,
+                    path: Path) -> LabelledImage:
+    name = image['file_name']
+    if not isinstance(name, str) or not name or '\0' in name:
+        raise DataError(path, f'image {number}', 'a file_name', repr(name))
+    if 'width' not in image and 'height' not in image:
+        return LabelledImage(root / name, name, tuple(animals))
+    width, height = image.get('width', 0), image.get('height', 0)
+    for side in (width, height):
+        if type(side) is not int or side <= 0:
+            raise DataError(path, f'image {number}',
+                            'width and height in px',
+                            f'{width!r} and {height!r}')
+    return LabelledImage(root / name, name, tuple(animals), (width, height))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -77,6 +77,17 @@ def read_dlc_project(folder: StrPath) -> PointTracks:
                        source=folder)
 
 
+def read_dlc_names(folder: StrPath) -> tuple[str, ...]:
+    """Names of the bodyparts of a project.
+
+    Raises:
+        DataError: If its `config.yaml` is missing or damaged.
+    """
+    return _read_config(check_file(
+        Path(folder) / 'config.yaml',
+        hint='give the folder of a DeepLabCut project'))[1]
+
+
 def read_dlc_tracks(path: StrPath) -> PointTracks:
     """Read DeepLabCut's predictions for one video.
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from mmpose_ext.drawing import curves, draw_training_curves
+from mmpose_ext.drawing import Best, curves, draw_training_curves
 from mmpose_ext.storage import DataError
+from mmpose_ext.storage.run_log import read_scalars
 
 
 def train(step: int, loss: float, epoch: int | None = None) -> dict:
@@ -35,45 +36,12 @@ RUN = [train(10, .5, 1), train(20, .4, 1), val(1, 40.), train(30, .3, 2),
        train(40, .2, 2), val(2, 20.)]
 
 
-def test_records_are_split_and_placed_in_epochs(tmp_path: Path) -> None:
-    found = curves.read_scalars(write(tmp_path / 'scalars.json', RUN))
-    assert [record['x'] for record in found[0]] == [.5, 1., 1.5, 2.]
-    assert [record['x'] for record in found[1]] == [1, 2]
-    assert [record['dir/head_mae_deg'] for record in found[1]] == [40., 20.]
-
-
-def test_iterations_are_kept_where_there_are_no_epochs(
-        tmp_path: Path) -> None:
-    path = write(tmp_path / 's.json', [train(5, .5), val(5, 30.),
-                                       train(10, .4)])
-    found = curves.read_scalars(path)
-    assert [record['x'] for record in found[0]] == [5, 10]
-    assert [record['x'] for record in found[1]] == [5]
-
-
-def test_resumed_run_replaces_what_lay_beyond(tmp_path: Path) -> None:
-    write(tmp_path / 'run_1' / 'vis_data' / 'scalars.json', RUN)
-    # taken up after the first epoch: 30 comes again, 40 has not come yet
-    write(tmp_path / 'run_2' / 'vis_data' / 'scalars.json',
-          [train(30, .9, 2)])
-    found = curves.read_scalars(tmp_path)
-    assert [(item['iter'], item['loss']) for item in found[0]] == [
-        (10, .5), (20, .4), (30, .9)]
-    assert [item['dir/head_mae_deg'] for item in found[1]] == [40.]
-
-
-def test_repeated_step_counts_once(tmp_path: Path) -> None:
-    path = write(tmp_path / 's.json', [*RUN, val(2, 15.)])
-    assert curves.read_scalars(path)[1][-1]['dir/head_mae_deg'] == 15.
-    assert len(curves.read_scalars(path)[1]) == 2
-
-
 def test_panels_go_by_unit() -> None:
     records = [{**train(1, .5), 'x': 1}], [{**val(1, 40.), 'x': 1}]
     panels = curves._panels(*records)
     assert list(panels) == ['training loss', 'learning rate',
                             'validation, degrees', 'validation, px',
-                            'validation, share']
+                            'validation, share', 'seconds an iteration']
     assert set(panels['training loss']) == {'loss', 'loss_points'}
     assert set(panels['validation, share']) == {'dir/acc@10'}
     assert len(panels['validation, degrees']) == 4
@@ -88,23 +56,75 @@ def test_picture_is_drawn(tmp_path: Path) -> None:
     assert blue.sum() > 500
 
 
+def test_figure_of_each_point_shares_a_panel_with_the_other_points() -> None:
+    figures = {f'horse/{kind}/{point}': value
+               for kind, value in (('PCK@0.1', .5), ('epe_px', 3.),
+                                   ('nme', 1.5)) for point in ('nose', 'hoof')}
+    panels = curves._panels([], [{**figures, 'step': 1, 'x': 1}])
+    assert {title: len(lines) for title, lines in panels.items()} == {
+        'validation, share': 2, 'validation, px': 2,
+        'validation, horse/nme': 2}
+
+
+def test_figure_that_decides_is_drawn_and_starred(tmp_path: Path) -> None:
+    """It is the last of more figures than a panel has lines."""
+    records = [{**{f'a{i}': .5 for i in range(20)}, 'z/AP': .5 + .1 * step,
+                'step': step} for step in (1, 2)]
+    path = write(tmp_path / 's.json', [*RUN[:2], *records])
+    pictures = {}
+    for best in (None, Best('z/AP', 2, .7)):
+        draw_training_curves(path, tmp_path / 'c.png', best)
+        pictures[best] = cv2.imread(str(tmp_path / 'c.png'))
+    yellow = [(picture == (0x42, 0xE4, 0xF0)).all(-1).sum()
+              for picture in pictures.values()]
+    # at the point and in the legend
+    assert yellow[0] == 0 and yellow[1] > 100
+
+
+def test_value_that_says_no_such_object_is_not_drawn() -> None:
+    val = [{'coco/AP': .5, 'coco/AP (M)': -1., 'step': 1, 'x': 1}]
+    panels = curves._panels([], val)
+    assert [list(lines) for lines in panels.values()] == [['coco/AP']]
+
+
+def test_rates_of_stages_stand_for_the_one_of_all() -> None:
+    assert curves.learning_rates_of(['lr', 'loss']) == ['lr']
+    assert curves.learning_rates_of(['lr', 'lr/head', 'lr/stage1']) == [
+        'lr/head', 'lr/stage1']
+    assert curves.learning_rates_of(['base_lr', 'mlr']) == []
+
+
+def test_frozen_stage_has_a_gap_in_place_of_a_rate_of_zero(
+        tmp_path: Path) -> None:
+    records = [{'loss': .5, 'lr/head': 1e-3, 'lr/stem': 0., 'iter': i}
+               for i in range(1, 9)]
+    draw_training_curves(write(tmp_path / 's.json', records),
+                         tmp_path / 'c.png')
+    picture = cv2.imread(str(tmp_path / 'c.png'))
+    # the colour of the second line is in the legend alone
+    rows, _ = (picture == (0x00, 0x5E, 0xD5)).all(-1).nonzero()
+    assert len(rows) and rows.max() - rows.min() < 20
+
+
+def test_phases_change_where_their_number_does() -> None:
+    phases = [None, 1, 1, 2, 2, 3]
+    records = [{'x': x} if phase is None else {'x': x, 'phase': phase}
+               for x, phase in enumerate(phases)]
+    assert list(curves.phase_changes(records)) == [3, 5]
+    assert not list(curves.phase_changes(records[:3]))
+
+
 def test_unknown_numbers_leave_gaps(tmp_path: Path) -> None:
     records = [*RUN, train(50, float('nan'), 3), val(3, float('nan'))]
     path = write(tmp_path / 's.json', records)
     draw_training_curves(path, tmp_path / 'curves.png')
-    panels = curves._panels(*curves.read_scalars(path))
+    panels = curves._panels(*read_scalars(path))
     assert len(panels['training loss']['loss'][0]) == 4
     assert len(panels['validation, degrees']['dir/head_mae_deg'][0]) == 2
 
 
-def test_line_cut_short_by_a_kill_is_left_out(tmp_path: Path) -> None:
-    path = write(tmp_path / 's.json', RUN, end='\n{"lr": 0.0')
-    assert len(curves.read_scalars(path)[0]) == 4
-
-
-@pytest.mark.parametrize('text', ['', '{"a": 1}\n', 'x\n{"iter": 1}\n',
-                                  '[1]\n{"iter": 1}\n'])
-def test_damaged_log_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize('text', ['', '{"a": 1}\n', 'x\n', '[1]\n'])
+def test_log_without_records_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / 's.json'
     path.write_text(text)
     with pytest.raises(DataError, match=r's\.json'):

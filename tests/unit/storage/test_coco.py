@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mmpose_ext.storage import read_coco_keypoints
+from mmpose_ext.storage import (
+    DataError,
+    read_coco_keypoints,
+    read_coco_labels,
+    read_coco_names,
+)
 
 CONTENT = {
     'images': [{'id': 5, 'file_name': 'day1/a.png'},
@@ -155,3 +161,54 @@ def test_categories_with_other_keypoints_are_refused(save, refused):
     path = save(content)
     with refused('category 2'):
         read_coco_keypoints(path)
+
+
+def write_species(folder: Path, **changes: object) -> Path:
+    """Two horses in a picture, a crowd of them and a cow in another."""
+    for name in ('x.png', 'y.png'):
+        (folder / name).touch()
+    points = [1, 2, 2, 0, 0, 0, 5, 6, 1]
+    content: dict = dict(
+        images=[dict(id='a', file_name='x.png', width=20, height=10),
+                dict(id='b', file_name='y.png'),
+                dict(id='c', file_name='gone.png')],
+        annotations=[
+            dict(id=i, image_id=image, category_id=category, iscrowd=crowd,
+                 keypoints=points, bbox=[1, 2, 3, 4])
+            for i, (image, category, crowd) in enumerate([
+                ('a', 2, 0), ('a', 2, 0), ('b', 2, 1), ('b', 1, 0)])],
+        categories=[dict(id=1, name='cow', keypoints=['p', 'q', 'r']),
+                    dict(id=2, name='Horse', keypoints=['p', 'q', 's'])])
+    content.update(changes)
+    path = folder / 'species.json'
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_labels_of_one_category(tmp_path: Path) -> None:
+    path = write_species(tmp_path)
+    labels = read_coco_labels(path, preferred='horse')
+    assert labels.names == ('p', 'q', 's')
+    [image] = labels.images
+    assert (image.file, image.size) == (tmp_path / 'x.png', (20, 10))
+    first, second = image.instances
+    assert first.points.tolist() == [[1, 2], [0, 0], [5, 6]]
+    assert first.visibility.tolist() == [2, 0, 1]
+    assert first.box.tolist() == [1, 2, 3, 4]
+    assert labels.left_out == {
+        'annotations of other categories': 1, 'crowds': 1,
+        'pictures without an animal': 2}
+    [image] = read_coco_labels(path, category='COW').images
+    assert image.size is None
+
+
+def test_a_category_must_be_chosen_where_there_are_several(
+        tmp_path: Path) -> None:
+    path = write_species(tmp_path)
+    for choice in (dict(), dict(category='dog', preferred='horse')):
+        with pytest.raises(DataError, match='cow, horse'):
+            read_coco_labels(path, **choice)
+
+
+def test_names_of_all_categories(tmp_path: Path) -> None:
+    assert read_coco_names(write_species(tmp_path)) == ('p', 'q', 'r', 's')

@@ -6,7 +6,11 @@ import h5py
 import numpy as np
 import pytest
 
-from mmpose_ext.storage import read_dlc_project, read_dlc_tracks
+from mmpose_ext.storage import (
+    read_dlc_names,
+    read_dlc_project,
+    read_dlc_tracks,
+)
 
 CONFIG = ('Task: t\nscorer: me\nmultianimalproject:\n'
           'bodyparts:\n- nose\n- tail\n')
@@ -58,6 +62,10 @@ def test_project_comes_in_natural_order(project):
     assert np.array_equal(tracks.scores[:3, 0], [[1, np.nan], [1, 1], [1, 1]],
                           equal_nan=True)
     assert tracks.video is None and tracks.source == project
+
+
+def test_names_of_a_project(project):
+    assert read_dlc_names(project) == ('nose', 'tail')
 
 
 def test_names_follow_the_config_not_the_columns(project):

@@ -1,0 +1,7 @@
+"""Say how a training goes: figures, verdicts and curves from its log."""
+import sys
+
+from mmpose_ext.monitor import run_monitor
+
+if __name__ == '__main__':
+    sys.exit(run_monitor(__doc__))
