@@ -43,8 +43,8 @@ class Converter:
 
     Attributes:
         help: One line for ``--help``.
-        accepts: Whether an input looks meant for this family; decides between
-            families that read the same format.
+        accepts: Whether an input's points are those of this family; decides
+            between families that read the same format. May raise `DataError`.
         add_arguments: Adds the converter's own options.
         run: Converts; gets ``format``, ``input``, ``out`` (Path) and
             ``overwrite`` among its arguments.
@@ -157,21 +157,37 @@ def run_convert(description: str, argv: Sequence[str] | None = None) -> int:
         prog='tools/convert_dataset.py', description=description)
     formats = parser.add_subparsers(
         dest='format', required=True, metavar='FORMAT')
+    unsure = ''
     for name, families in sorted(_converters().items()):
-        family = _choose_family(families, argv)
+        try:
+            fitting = _fitting_families(
+                families, argv[1:] if argv[:1] == [name] else [])
+        except DataError as error:
+            return _report(error)
         text = '; '.join(f'{other}: {converter.help}'
                          for other, converter in families.items())
-        sub = formats.add_parser(name, help=text, description=text)
+        sub = formats.add_parser(
+            name, help=text, description=text,
+            epilog='The options shown are those of the family '
+            f'{", ".join(fitting)}.' if len(fitting) < len(families) else '')
         sub.add_argument('input', type=Path, help='file or folder')
         sub.add_argument(
             '--out', type=Path, required=True, help='folder to write')
         sub.add_argument(
             '--overwrite', action='store_true', help='replace the folder')
         sub.add_argument(
-            '--family', choices=sorted(families), default=family,
+            '--family', choices=sorted(families),
             help='whose data set to write; found out from INPUT by default')
-        families[family].add_arguments(sub)
-        sub.set_defaults(run=families[family].run)
+        if len(fitting) == 1:
+            families[fitting[0]].add_arguments(sub)
+            sub.set_defaults(run=families[fitting[0]].run, family=fitting[0])
+        else:
+            unsure = (f'the points of INPUT fit {" and ".join(fitting)}'
+                      if fitting else 'the points of INPUT fit none of '
+                      f'{", ".join(sorted(families))}')
+    if unsure:
+        parser.parse_known_args(argv)  # --help and what is missing come first
+        parser.error(f'{unsure}: name the one to convert for by --family')
     arguments = parser.parse_args(argv)
     return _report_data_error(lambda: arguments.run(arguments))
 
@@ -226,23 +242,27 @@ def _converters() -> dict[str, dict[str, Converter]]:
     return offers
 
 
-def _choose_family(families: dict[str, Converter],
-                   argv: Sequence[str]) -> str:
-    """The family asked for, else one that accepts the input, else any.
+def _fitting_families(families: dict[str, Converter],
+                      words: Sequence[str]) -> list[str]:
+    """The family asked for, else all that accept the input.
 
     Families may have options of the same name, so the choice comes before
-    the command line is parsed.
+    the command line is parsed. Where there is nothing to choose by, the
+    first family will say what is missing.
     """
-    named = [word.removeprefix('--family=') for word in argv
+    named = [word.removeprefix('--family=') for word in words
              if word.startswith('--family=')]
-    named += [after for word, after in zip(argv, argv[1:], strict=False)
+    named += [after for word, after in zip(words, words[1:], strict=False)
               if word == '--family']
     if named and named[0] in families:
-        return named[0]
-    inputs = [Path(word) for word in argv if Path(word).exists()]
-    return next((name for name, converter in families.items()
-                 if any(converter.accepts(path) for path in inputs)),
-                next(iter(families)))
+        return named[:1]
+    inputs = [Path(word) for before, word
+              in zip(['', *words], words, strict=False)
+              if before != '--out' and Path(word).exists()]
+    if not inputs or len(families) == 1:
+        return list(families)[:1]
+    return [name for name, converter in families.items()
+            if any(converter.accepts(path) for path in inputs)]
 
 
 def _refuse(path: Path, families: Sequence[str]) -> int:
@@ -255,5 +275,9 @@ def _report_data_error(work: Callable[[], int | None]) -> int:
     try:
         return work() or 0
     except DataError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+        return _report(error)
+
+
+def _report(error: DataError) -> int:
+    print(f'error: {error}', file=sys.stderr)
+    return 1

@@ -17,7 +17,7 @@ import numpy as np
 from mmpose_ext.commands import Converter
 from mmpose_ext.direction.datasets import POINT_KEYS, read_direction_file
 from mmpose_ext.direction.label_sheet import draw_label_sheet
-from mmpose_ext.direction.landmarks import LANDMARKS
+from mmpose_ext.direction.landmarks import LANDMARKS, has_landmarks
 from mmpose_ext.direction.recordings import (
     Crops,
     Recording,
@@ -36,6 +36,8 @@ from mmpose_ext.storage import (
     atomic_folder,
     check_file,
     read_coco_keypoints,
+    read_coco_names,
+    read_dlc_names,
     read_dlc_project,
     read_dlc_tracks,
     read_sleap_analysis,
@@ -203,10 +205,19 @@ def _ends_in(*suffixes: str) -> Callable[[Path], bool]:
     return lambda path: path.suffix.lower() in suffixes
 
 
+def _accepts_dlc(path: Path) -> bool:
+    return path.is_dir() and has_landmarks(read_dlc_names(path))
+
+
+def _accepts_coco(path: Path) -> bool:
+    return path.suffix.lower() == '.json' and has_landmarks(
+        read_coco_names(path))
+
+
 CONVERTERS: dict[str, Converter] = {
     'dlc': Converter(
         'labelled DeepLabCut project (folder with config.yaml)',
-        lambda path: (path / 'config.yaml').is_file(), _add_arguments,
+        _accepts_dlc, _add_arguments,
         functools.partial(_convert, lambda a: read_dlc_project(a.input))),
     'sleap': Converter(
         'SLEAP labels (.slp) or analysis (.h5) and their video',
@@ -215,7 +226,7 @@ CONVERTERS: dict[str, Converter] = {
         functools.partial(_convert, _read_sleap)),
     'coco': Converter(
         'COCO keypoints (.json) and their images, one animal each',
-        _ends_in('.json'), lambda parser: _add_arguments(parser, 'images'),
+        _accepts_coco, lambda parser: _add_arguments(parser, 'images'),
         functools.partial(
             _convert, lambda a: read_coco_keypoints(a.input, a.images))),
     'tracks': Converter(

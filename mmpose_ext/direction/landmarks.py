@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -27,6 +27,8 @@ ALIASES: Mapping[str, tuple[Parts, ...]] = {
              ('tipofnose', ), ('snoutnose', ), ('head', )),
 }
 
+LEG_JOINTS = ('elbow', 'knee', 'hock', 'fetlock', 'hoof')
+
 
 def match_landmarks(tracks: PointTracks,
                     given: Mapping[str, str | None]) -> dict[str, Parts]:
@@ -48,6 +50,18 @@ def match_landmarks(tracks: PointTracks,
         if given.get(landmark) else _match_usual(tracks, landmark)
         for landmark in LANDMARKS
     })
+
+
+def has_landmarks(names: Sequence[str]) -> bool:
+    """Whether base, neck and head are among the names of a small animal.
+
+    Joints of long legs are those of an animal seen from the side.
+    """
+    plain = [_plain(name) for name in names]
+    return not any(joint in name for name in plain for joint in LEG_JOINTS
+                   ) and all(
+        any(set(parts) <= set(plain) for parts in ALIASES[landmark])
+        for landmark in LANDMARKS)
 
 
 def landmark_points(tracks: PointTracks,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def test_verify_of_a_file_that_nobody_knows(zebra: Path, capsys) -> None:
     assert commands.run_verify('', ['--ann-file', str(path)]) == 1
     path.write_text('x')
     assert commands.run_verify('', ['--ann-file', str(path)]) == 1
-    assert 'direction or zebra' in capsys.readouterr().err
+    assert 'or zebra' in capsys.readouterr().err
     assert commands.run_verify(
         '', ['--ann-file', str(path), '--family', 'zebra']) == 0
 
@@ -144,6 +145,58 @@ def test_families_share_a_format(zebra: Path, tmp_path: Path,
     assert commands.run_convert('', [
         'dlc', str(tmp_path / 'none'), '--out', 'o',
         '--family=direction']) == 1
+
+
+HORSE = ['nose', 'neck', 'tail_base', 'l_elbow', 'r_elbow', 'lf_hoof']
+MOUSE = ['nose', 'left_ear', 'right_ear', 'neck', 'tail_base', 'tail_end']
+
+
+def write_names(path: Path, names: list[str]) -> Path:
+    path.write_text(json.dumps(dict(
+        images=[], annotations=[],
+        categories=[dict(id=1, name='animal', keypoints=names)])))
+    return path
+
+
+@pytest.mark.parametrize('names, ours, others', [
+    (HORSE, '--near-side', '--crop-scale'),
+    (MOUSE, '--crop-scale', '--near-side')])
+def test_the_points_choose_the_family(tmp_path: Path, capsys,
+                                      names: list[str], ours: str,
+                                      others: str) -> None:
+    path = write_names(tmp_path / 'l.json', names)
+    with pytest.raises(SystemExit):
+        commands.run_convert('', ['coco', str(path), '--help'])
+    text = capsys.readouterr().out
+    assert ours in text and others not in text
+    # nothing is labelled in it
+    assert commands.run_convert(
+        '', ['coco', str(path), '--out', str(tmp_path / 'o')]) == 1
+
+
+@pytest.mark.parametrize('names, message', [
+    (['wing', 'beak'], 'fit none of direction, equine'),
+    # a mouse's landmarks, and five of a horse's points with hooves
+    ([*MOUSE, 'left_hind_paw'], 'fit direction and equine')])
+def test_a_family_is_asked_for_where_the_points_do_not_tell(
+        tmp_path: Path, capsys, names: list[str], message: str) -> None:
+    path = write_names(tmp_path / 'l.json', names)
+    words = ['coco', str(path), '--out', str(tmp_path / 'o')]
+    with pytest.raises(SystemExit) as caught:
+        commands.run_convert('', words)
+    assert caught.value.code == commands.USAGE_ERROR
+    text = capsys.readouterr().err
+    assert message in text and '--family' in text
+    assert commands.run_convert('', [*words, '--family', 'equine']) == 1
+
+
+def test_a_damaged_input_is_named_before_a_family(tmp_path: Path,
+                                                  capsys) -> None:
+    path = tmp_path / 'l.json'
+    path.write_text('{"images": [')
+    assert commands.run_convert(
+        '', ['coco', str(path), '--out', str(tmp_path / 'o')]) == 1
+    assert 'expected JSON' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('words', [

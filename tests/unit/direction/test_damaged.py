@@ -343,6 +343,8 @@ def analysis(folder: Path, count: int = 1, **names: Any) -> Path:
 VIDEO = ('--video', 'v.mp4')
 
 # name: (format, source, further words, where of the error)
+# nothing tells that these are for this family
+ASKED = ('--family', 'direction')
 SOURCES: dict[str, tuple[str, Callable[[Path], Path], tuple, str]] = {
     'no project': ('dlc', lambda folder: folder / 'none', (), 'file'),
     'no config': ('dlc', without_config, (), 'file'),
@@ -354,7 +356,7 @@ SOURCES: dict[str, tuple[str, Callable[[Path], Path], tuple, str]] = {
                                        'point'),
     'no base': ('dlc', lambda f: write_dlc_project(
         f / 'project', animal_points(3),
-        bodyparts=('nose', 'left_ear', 'right_ear', 'paw')), (),
+        bodyparts=('nose', 'left_ear', 'right_ear', 'paw')), ASKED,
         'point for base'),
     'unknown name': ('dlc', project, ('--neck', 'throat'), '--neck throat'),
     'one point twice': ('dlc', project, ('--neck', 'nose'),
@@ -369,7 +371,7 @@ SOURCES: dict[str, tuple[str, Callable[[Path], Path], tuple, str]] = {
     'crop too tight': ('dlc', project, ('--crop-scale', '1', '--jitter', '1'),
                        'locs_'),
     'COCO without keypoints': ('coco', lambda f: coco(
-        f, categories=[dict(id=1, name='rat')]), (), 'category 1'),
+        f, categories=[dict(id=1, name='rat')]), ASKED, 'category 1'),
     'COCO without annotations': ('coco', lambda f: coco(f, annotations=[]),
                                  (), "key 'annotations'"),
     'COCO with two animals': ('coco', coco_with_two_animals, (),

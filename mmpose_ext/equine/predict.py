@@ -1,0 +1,92 @@
+"""``tools/predict.py`` for horses."""
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.config import Config
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from torch import nn
+
+from mmpose_ext.equine.inference import (
+    Poses,
+    add_input_arguments,
+    choose_device,
+    estimate_poses,
+    load_model,
+    open_input,
+)
+from mmpose_ext.equine.prediction_files import check_output, open_predictions
+from mmpose_ext.equine.sources import PictureSource
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add_input_arguments(parser)
+    parser.add_argument(
+        '--out', type=Path, required=True,
+        help=".json (COCO's results format) or .csv (a line a point)")
+
+
+def run(config: Config, arguments: argparse.Namespace) -> int:
+    """Predict and write."""
+    check_output(arguments.out)
+    device = choose_device(arguments.device)
+    source = open_input(config, arguments, device)
+    model = load_model(config, arguments.checkpoint, device)
+    stream = PoseStream(model, source, arguments.batch_size)
+    with open_predictions(arguments.out) as write:
+        for poses in stream:
+            write(poses)
+    print(f'{stream.report()}\nwritten         {arguments.out}')
+    return 0
+
+
+class PoseStream:
+    """Poses of a source, with progress on the standard error.
+
+    Args:
+        model (nn.Module): As ``load_model`` gives it.
+        source (PictureSource): What to look at.
+        batch_size (int): Horses at a time.
+    """
+
+    def __init__(self, model: nn.Module, source: PictureSource,
+                 batch_size: int) -> None:
+        self.model, self.source = model, source
+        self.batch_size = batch_size
+        self.horses = 0
+        self.seconds = 0.
+
+    def __iter__(self) -> Iterator[Poses]:
+        began = time.perf_counter()
+        with Progress(
+                TextColumn('{task.description}'), BarColumn(),
+                MofNCompleteColumn(), TimeRemainingColumn(),
+                console=Console(stderr=True), transient=True) as progress:
+            for poses in progress.track(
+                    estimate_poses(self.model, self.source, self.batch_size),
+                    total=len(self.source), description='pictures'):
+                self.horses += len(poses.keypoints)
+                yield poses
+        self.seconds = time.perf_counter() - began
+
+    def report(self) -> str:
+        """Lines that say what was done, and what was left out."""
+        skipped = self.source.skipped
+        done = len(self.source) - len(skipped)
+        text = (f'pictures        {done}, {done / self.seconds:,.1f} a second'
+                f'\nhorses          {self.horses}')
+        if skipped:
+            text += (f'\nunreadable      {len(skipped)}, the first '
+                     f'{skipped[0]}')
+        return text
