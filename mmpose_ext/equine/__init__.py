@@ -5,6 +5,7 @@ Importing the package registers its classes.
 from __future__ import annotations
 
 from mmpose_ext.equine.datasets import HorsePoseDataset
+from mmpose_ext.equine.losses import HorseKLDiscretLoss
 from mmpose_ext.equine.metric import HorseCocoMetric, HorseKeypointMetric
 from mmpose_ext.equine.transfer import HorseTransferHook
 from mmpose_ext.equine.transforms import (
@@ -18,8 +19,8 @@ from mmpose_ext.equine.transforms import (
 from mmpose_ext.equine.visualizer import HorsePoseVisualizer
 
 __all__ = [
-    'HorseBlur', 'HorseCoarseDropout', 'HorseCocoMetric', 'HorseGaussNoise',
-    'HorseKeypointMetric', 'HorseOcclusion', 'HorsePhotometricDistortion',
-    'HorsePoseDataset', 'HorsePoseVisualizer', 'HorseRandomFlip',
-    'HorseTransferHook'
+    'HorseBlur', 'HorseCoarseDropout', 'HorseCocoMetric',
+    'HorseGaussNoise', 'HorseKLDiscretLoss', 'HorseKeypointMetric',
+    'HorseOcclusion', 'HorsePhotometricDistortion', 'HorsePoseDataset',
+    'HorsePoseVisualizer', 'HorseRandomFlip', 'HorseTransferHook'
 ]

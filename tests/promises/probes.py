@@ -50,7 +50,7 @@ class LossProbe(Hook):
 
 @HOOKS.register_module()
 class MetricProbe(Hook):
-    """Writes the metrics of every validation."""
+    """Writes the metrics of every validation, or of a test."""
 
     priority = 'VERY_HIGH'
 
@@ -61,6 +61,8 @@ class MetricProbe(Hook):
         file = Path(runner.work_dir, f'metrics_{runner.rank}.jsonl')
         with file.open('a') as stream:
             stream.write(json.dumps(dict(iter=runner.iter, **numbers)) + '\n')
+
+    after_test_epoch = after_val_epoch
 
 
 @DATASETS.register_module()

@@ -54,15 +54,25 @@ def test_same_training_and_metrics(comparable, new_run):
                 theirs[name][key], value, rtol=1e-3, atol=1e-4,
                 msg=lambda text, key=key: f'{key}: {text}')
 
-    # padding to an even number would show in every mean
+    # every process knows the common figures
+    ours, theirs = (two.lines(f'metrics_{rank}') for rank in (0, 1))
+    assert str(ours) == str(theirs)  # nan is not itself
+
+
+@pytest.mark.dist
+def test_same_metrics_of_one_model(family, undisturbed, new_run):
+    """Padding to an even number of samples would show in every mean."""
     assert VALIDATED % 2
+    checkpoint = undisturbed.folder / 'epoch_3.pth'
+    one = family.test(new_run(), checkpoint)
+    two = family.test(new_run(), checkpoint, processes=2)
+    assert one.codes == [0], one.log
+    assert two.codes == [0, 0], two.log
     ours, theirs, again = (
-        run.lines(name) for run, name in ((one, 'metrics_0'),
-                                          (two, 'metrics_0'),
-                                          (two, 'metrics_1')))
-    assert theirs == again or str(theirs) == str(again)  # nan is not itself
-    for step, metrics in ours.items():
-        for key, value in metrics.items():
-            np.testing.assert_allclose(
-                theirs[step][key], value, rtol=1e-3, atol=1e-4,
-                err_msg=key)
+        run.lines(name)[0] for run, name in (
+            (one, 'metrics_0'), (two, 'metrics_0'), (two, 'metrics_1')))
+    assert str(theirs) == str(again)
+    assert len(ours) > 2 and ours.keys() == theirs.keys()
+    for key, value in ours.items():
+        np.testing.assert_allclose(theirs[key], value, rtol=1e-5, atol=1e-6,
+                                   err_msg=key)

@@ -33,7 +33,8 @@ model = dict(
             hidden_dims=256, s=128, expansion_factor=2, dropout_rate=0.,
             drop_path=0., act_fn='SiLU', use_rel_bias=False, pos_enc=False),
         loss=dict(
-            type='KLDiscretLoss', use_target_weight=True, beta=10.,
+            type='mmpose_ext.HorseKLDiscretLoss', use_target_weight=True,
+            beta=10.,
             label_softmax=True),
         decoder=codec),
     test_cfg=dict(flip_test=True))
