@@ -146,8 +146,8 @@ def _unit_of(name: str, values: Iterable[float]) -> str:
     for ending, unit in _UNITS.items():
         if any(part.endswith(ending) for part in parts):
             return unit
-    if all(0 <= value <= 1 for value in values):
-        return _SHARE
+    if len(parts) < 3 and all(0 <= value <= 1 for value in values):
+        return ' '.join([*parts[:-1], _SHARE])
     # a figure of each point, `horse/nme/nose`, has its panel with the others
     return '/'.join(parts[:2])
 

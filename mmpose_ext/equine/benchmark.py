@@ -109,6 +109,8 @@ def stock_config(config: Config) -> Config:
         config (Config): Of this family.
     """
     config = without_weights(config)
+    if _name(config.model.head.loss) == 'HorseKLDiscretLoss':
+        config.model.head.loss.type = 'KLDiscretLoss'
     loader = config.train_dataloader
     loader.sampler = dict(type='DefaultSampler', shuffle=True)
     loader.dataset.type = 'CocoDataset'

@@ -68,7 +68,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--image-root', type=Path, metavar='DIR',
         help='folder of the pictures of a COCO file (default: that of the '
-        'config, if it reads the file, else the folder of the file)')
+        'config, if it reads the file, else looked for round the file)')
     boxes = parser.add_mutually_exclusive_group()
     boxes.add_argument(
         '--bbox-file', type=Path,

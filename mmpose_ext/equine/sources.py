@@ -17,6 +17,8 @@ import numpy as np
 from mmengine.config import Config
 
 from mmpose_ext.equine.box_files import BoxFile
+from mmpose_ext.equine.checks_annotations import read_annotations
+from mmpose_ext.equine.checks_images import find_image_folder
 from mmpose_ext.equine.datasets import HorsePoseDataset
 from mmpose_ext.storage import DataError, VideoReader, check_file
 
@@ -123,7 +125,8 @@ def open_source(path: Path,
         config (Config, optional): Tells the folder of the pictures if one of
             its data sets reads the COCO file. Defaults to None.
         image_root (Path, optional): That folder. Defaults to None: what
-            `config` tells, else the folder of the COCO file.
+            `config` tells, else what
+            :func:`~mmpose_ext.equine.checks_images.find_image_folder` finds.
         box_file (Path, optional): See
             :class:`mmpose_ext.equine.box_files.BoxFile`. Defaults to None.
         detector (Detector, optional): Used in place of other boxes.
@@ -217,7 +220,7 @@ def _root_of(config: Config | None, path: Path) -> Path:
             root = Path(dataset.get('data_root', ''))
             if (root / dataset.ann_file).resolve() == path.resolve():
                 return root / dataset.get('data_prefix', {}).get('img', '')
-    return path.parent
+    return find_image_folder(path, read_annotations(path)['images'])
 
 
 def _add_boxes(pictures: list[Picture], file: BoxFile) -> list[Picture]:

@@ -2,22 +2,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import mmpose
 import pytest
 import torch
 
 from mmpose_ext.compat.checkpoints import load_checkpoint
 from mmpose_ext.synthesis.direction import write_world
 
-ROOT = Path(__file__).resolve().parents[2]
+from .commands import PACKAGED, ROOT, losses, run
+
 CONFIG = ROOT / 'configs/direction/direction-cnn_tiny_synthetic.py'
 MOUSE = ROOT / 'configs/direction/direction-cnn_openfield-mouse.py'
-PACKAGED = Path(mmpose.__file__).parent / '.mim' / 'tools' / 'train.py'
 SHORT = ['train_cfg.max_epochs=1', 'train_dataloader.dataset.repeat=2',
          'train_dataloader.batch_size=16', 'default_hooks.logger.interval=1']
 
@@ -29,28 +25,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('data')
     write_world(folder / 'synthetic' / 'direction', seed=0, size=72)
     return folder
-
-
-def run(data: Path, *words: str | Path) -> str:
-    """Run a command in the data's folder; its output."""
-    environment = dict(os.environ, MMPOSE_EXT_DATA=str(data))
-    environment.setdefault('PYTHONPATH', str(ROOT))
-    done = subprocess.run(
-        [sys.executable, *map(str, words)],
-        cwd=data,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
-
-
-def losses(work_dir: Path) -> list[float]:
-    """Training losses that a run logged."""
-    file, = work_dir.glob('*/vis_data/scalars.json')
-    records = map(json.loads, file.read_text().splitlines())
-    return [record['loss'] for record in records if 'loss' in record]
 
 
 @pytest.fixture(scope='module')

@@ -41,9 +41,9 @@ def test_panels_go_by_unit() -> None:
     panels = curves._panels(*records)
     assert list(panels) == ['training loss', 'learning rate',
                             'validation, degrees', 'validation, px',
-                            'validation, share', 'seconds an iteration']
+                            'validation, dir share', 'seconds an iteration']
     assert set(panels['training loss']) == {'loss', 'loss_points'}
-    assert set(panels['validation, share']) == {'dir/acc@10'}
+    assert set(panels['validation, dir share']) == {'dir/acc@10'}
     assert len(panels['validation, degrees']) == 4
 
 
@@ -62,7 +62,7 @@ def test_figure_of_each_point_shares_a_panel_with_the_other_points() -> None:
                                    ('nme', 1.5)) for point in ('nose', 'hoof')}
     panels = curves._panels([], [{**figures, 'step': 1, 'x': 1}])
     assert {title: len(lines) for title, lines in panels.items()} == {
-        'validation, share': 2, 'validation, px': 2,
+        'validation, horse/PCK@0.1': 2, 'validation, px': 2,
         'validation, horse/nme': 2}
 
 
