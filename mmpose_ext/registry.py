@@ -105,7 +105,7 @@ KEYPOINT_CODECS = _child(pose.KEYPOINT_CODECS)
 BATCH_AUGMENTS = _child(pose.BATCH_AUGMENTS)
 
 # what learns
-MODELS = _child(engine.MODELS)
+MODELS = _child(engine.MODELS, ('mmpose_ext.training', ))
 MODEL_WRAPPERS = _child(engine.MODEL_WRAPPERS,
                         ('mmpose_ext.compat.distributed', ))
 WEIGHT_INITIALIZERS = _child(engine.WEIGHT_INITIALIZERS)

@@ -18,6 +18,6 @@ custom_hooks = [
     *_base_.custom_hooks,
     dict(type='mmpose_ext.HorseTransferHook', parts=['backbone']),
     dict(type='mmpose_ext.StageLRHook'),
-    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=2e-4,
-         update_buffers=True, priority=49),
+    dict(type='EMAHook', ema_type='mmpose_ext.LerpExpMomentumEMA',
+         momentum=2e-4, update_buffers=True, priority=49),
 ]

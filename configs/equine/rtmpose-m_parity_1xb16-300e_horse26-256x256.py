@@ -29,6 +29,6 @@ custom_hooks = [
     dict(type='mmpose_ext.StageLRHook'),
     dict(type='mmpose_ext.FreezeHook',
          patterns=['backbone.stem', 'backbone.stage1']),
-    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=2e-4,
-         update_buffers=True, priority=49),
+    dict(type='EMAHook', ema_type='mmpose_ext.LerpExpMomentumEMA',
+         momentum=2e-4, update_buffers=True, priority=49),
 ]

@@ -6,12 +6,30 @@ from typing import Any
 
 from mmengine.hooks import EMAHook
 from mmengine.runner import BaseLoop, Runner
+from mmpose.engine.hooks import ExpMomentumEMA
+from torch import Tensor
 
-from mmpose_ext.registry import HOOKS
+from mmpose_ext.registry import HOOKS, MODELS
 
 _EPOCHS, _SHARE = 10, 1 / 20
 _MIN_MOMENTUM, _MIN_SPAN = 2e-4, 2
 _MAX_GAMMA = 2000
+
+
+@MODELS.register_module()
+class LerpExpMomentumEMA(ExpMomentumEMA):
+    """``ExpMomentumEMA`` in which frozen weights keep their bits.
+
+    MMPose's adds two products, whose sum differs from a weight that has not
+    changed in the last bit.
+    """
+
+    def avg_func(self, averaged_param: Tensor, source_param: Tensor,
+                 steps: int) -> None:
+        """Move the average towards the source, in place."""
+        early = math.exp(-(1 + steps) / self.gamma)
+        averaged_param.lerp_(
+            source_param, (1 - self.momentum) * early + self.momentum)
 
 
 @HOOKS.register_module()
@@ -27,7 +45,8 @@ class AutoEMAHook(EMAHook):
 
     Args:
         **kwargs: As in ``EMAHook``, except ``momentum``; ``ema_type``
-            defaults to 'mmpose.ExpMomentumEMA'.
+            defaults to :class:`LerpExpMomentumEMA`, ``update_buffers`` to
+            True.
 
     Raises:
         TypeError: If a momentum is given.
@@ -37,7 +56,8 @@ class AutoEMAHook(EMAHook):
         if 'momentum' in kwargs:
             raise TypeError('AutoEMAHook computes the momentum; EMAHook '
                             'takes one')
-        super().__init__(**{'ema_type': 'mmpose.ExpMomentumEMA', **kwargs})
+        super().__init__(**{'ema_type': 'mmpose_ext.LerpExpMomentumEMA',
+                            'update_buffers': True, **kwargs})
 
     def before_run(self, runner: Runner) -> None:
         """Set the momentum and build the average."""

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from mmpose_ext.compat.checkpoints import load_checkpoint
 from mmpose_ext.training import AutoEMAHook
+from mmpose_ext.training.averaging import LerpExpMomentumEMA
 
 HOOK = [dict(type='mmpose_ext.AutoEMAHook')]
 
@@ -32,7 +33,8 @@ def average(toy_runner, samples: int, hook: dict | None = None,
 def test_momentum_follows_the_length_of_an_epoch(
         toy_runner, samples, momentum, gamma) -> None:
     found = average(toy_runner, samples)
-    assert type(found).__name__ == 'ExpMomentumEMA'
+    assert type(found).__name__ == 'LerpExpMomentumEMA'
+    assert found.update_buffers
     assert found.momentum == pytest.approx(momentum)
     assert found.gamma == gamma
 
@@ -45,9 +47,10 @@ def test_average_of_a_short_run_is_a_twentieth_of_it(toy_runner) -> None:
 
 def test_other_settings_are_passed_on(toy_runner) -> None:
     found = average(toy_runner, 140, dict(
-        ema_type='ExponentialMovingAverage', update_buffers=True, interval=3))
+        ema_type='ExponentialMovingAverage', update_buffers=False,
+        interval=3))
     assert type(found).__name__ == 'ExponentialMovingAverage'
-    assert found.update_buffers and found.interval == 3
+    assert not found.update_buffers and found.interval == 3
     assert AutoEMAHook(begin_iter=4).begin_iter == 4
 
 
@@ -98,3 +101,13 @@ def test_resumed_average_is_exact(
         for name, value in whole[part].items():
             assert torch.equal(value, cut[part][name]), name
     assert int(whole['ema_state_dict']['steps']) == 24
+
+
+def test_average_of_what_does_not_change_keeps_its_bits() -> None:
+    source = torch.randn(10_000)
+    averaged = source.clone()
+    for momentum in (2e-4, .3, .5, .7):
+        average = LerpExpMomentumEMA(torch.nn.Linear(1, 1), momentum, gamma=9)
+        for step in range(40):
+            average.avg_func(averaged, source, step)
+    assert torch.equal(averaged, source)
