@@ -79,7 +79,7 @@ def run_command(command: str,
         action=DictAction,
         help='overrides of the config, key=value')
     # The family, and so the options, are known once the config is.
-    path = next((word for word in argv if word.endswith('.py')), None)
+    path = _likely_config(argv)
     if path is None:
         parser.epilog = 'Further options depend on the family of CONFIG.'
         parser.parse_args(argv)
@@ -96,10 +96,20 @@ def run_command(command: str,
         parser.error(f'the family {family} has no command {command}')
     module.add_arguments(parser)
     arguments = parser.parse_args(argv)
+    if arguments.config != path:
+        parser.error(f'put the config, {arguments.config}, first')
     if arguments.cfg_options:
         config.merge_from_dict(arguments.cfg_options)
     init_default_scope(config.get('default_scope', 'mmpose'))
     return _report_data_error(lambda: module.run(config, arguments))
+
+
+def _likely_config(argv: Sequence[str]) -> str | None:
+    """The first .py file, if possible none that may be an option's value."""
+    files = [(before.startswith('-'), word)
+             for before, word in zip(['', *argv], argv, strict=False)
+             if word.endswith('.py') and not word.startswith('-')]
+    return min(files, key=lambda pair: pair[0], default=(False, None))[1]
 
 
 def run_verify(description: str, argv: Sequence[str] | None = None) -> int:

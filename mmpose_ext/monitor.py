@@ -35,6 +35,7 @@ from mmpose_ext.run_summary import (
     summarize,
 )
 from mmpose_ext.storage.errors import DataError
+from mmpose_ext.storage.plain_files import without_nan
 from mmpose_ext.storage.run_log import RunLog
 
 DATA_ERROR, FATAL = 1, 3
@@ -255,20 +256,10 @@ def _to_json(logs: Sequence[RunLog], summaries: Sequence[RunSummary],
         figures = asdict(summary)
         best = summary.best
         figures['best'] = None if best is None else best._asdict()
-        runs.append(_finite({
+        runs.append(without_nan({
             'work_dir': str(log.path), **figures, 'fatal': summary.fatal,
             'warnings': log.warnings}))
     return runs if several else runs[0]
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _join(place: float | None, last: float | None) -> str:

@@ -36,12 +36,12 @@ vis_backends = [
         type='mmpose_ext.OptionalVisBackend',
         name='tensorboard',
         backend=dict(type='TensorboardVisBackend')),
-    # Weights & Biases: uncomment, in a config of your own.
-    # dict(
-    #     type='mmpose_ext.OptionalVisBackend',
-    #     name='wandb',
-    #     backend=dict(type='WandbVisBackend', init_kwargs=dict(
-    #         project='mmpose_ext', name='experiment'))),
+    # `export WANDB_PROJECT=horse-pose` sends it to Weights & Biases too
+    dict(
+        type='mmpose_ext.OptionalVisBackend',
+        name='wandb',
+        enabled_by='WANDB_PROJECT',
+        backend=dict(type='WandbVisBackend')),
 ]
 visualizer = dict(
     type='PoseLocalVisualizer', vis_backends=vis_backends, name='visualizer')

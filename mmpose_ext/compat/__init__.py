@@ -5,13 +5,14 @@ torchvision no placeholder is installed, with CUDA no process group is made.
 """
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 __all__ = ['apply', 'doctor_is_running', 'needs_no_torch']
 
-# They read logs alone, and importing torch would be most of their time.
-_WITHOUT_TORCH = {'monitor_training.py'}
+# Set by tools that read logs alone: importing torch would be most of their
+# time.
+_WITHOUT_TORCH = 'MMPOSE_EXT_WITHOUT_TORCH'
 
 
 def apply() -> None:
@@ -50,4 +51,4 @@ def doctor_is_running() -> bool:
 
 def needs_no_torch() -> bool:
     """Whether this program works on files alone, and so runs without torch."""
-    return Path(*sys.argv[:1]).name in _WITHOUT_TORCH
+    return os.environ.get(_WITHOUT_TORCH) == '1'

@@ -42,6 +42,7 @@ from mmpose_ext.storage import (
     read_dlc_tracks,
     read_sleap_analysis,
     read_slp,
+    refuse_to_replace,
     write_npz,
 )
 
@@ -56,7 +57,12 @@ def _convert(read: Callable[[Namespace], PointTracks],
         raise DataError(out, 'folder', 'nothing there', 'an existing '
                         f'{"folder" if out.is_dir() else "file"}',
                         'choose another one, or replace it by --overwrite')
-    recording = choose_rows(read(arguments), arguments)
+    tracks = read(arguments)
+    refuse_to_replace(out, [path for path in (
+        arguments.input, arguments.video or tracks.video,
+        getattr(arguments, 'images', None), *(tracks.images or ()))
+        if path])
+    recording = choose_rows(tracks, arguments)
     images = recording.tracks.images
     if images is not None:
         check_one_animal(recording)
@@ -216,7 +222,8 @@ def _accepts_coco(path: Path) -> bool:
 
 CONVERTERS: dict[str, Converter] = {
     'dlc': Converter(
-        'labelled DeepLabCut project (folder with config.yaml)',
+        'labelled DeepLabCut project (folder with config.yaml); of the '
+        'labels the .csv is read, not the .h5 beside it',
         _accepts_dlc, _add_arguments,
         functools.partial(_convert, lambda a: read_dlc_project(a.input))),
     'sleap': Converter(

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import copy
 import csv
-import hashlib
 import json
 import math
 import subprocess
@@ -27,13 +26,13 @@ from mmpose_ext.direction.report_text import render_report
 from mmpose_ext.direction.split import SplitRule
 from mmpose_ext.registry import HOOKS
 from mmpose_ext.storage import atomic_file
+from mmpose_ext.storage.plain_files import sha256_of, without_nan
 from mmpose_ext.training.benchmark import describe_machine
 
 # predictions with truth, their figures, and the data set
 Evaluated = tuple[DirectionResults, dict[str, Any], DirectionDataset]
 
 LABEL_SIGMA_PX = .7
-_CHUNK = 1 << 20
 
 
 @HOOKS.register_module()
@@ -174,7 +173,7 @@ def describe_split(runner: Runner) -> dict[str, Any]:
     rule = SplitRule(**settings)
     split = dataset.split
     described: dict[str, Any] = dict(
-        file=str(dataset.record.file), sha256=hash_file(dataset.record.file))
+        file=str(dataset.record.file), sha256=sha256_of(dataset.record.file))
     if split is None:
         return dict(described, parts=dict(train=len(dataset.rows)),
                     summary='all rows train')
@@ -313,15 +312,6 @@ def write_json(path: Path, value: Any) -> None:
             json.dumps(without_nan(value), indent=2, allow_nan=False) + '\n')
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open('rb') as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def git_state() -> str | None:
     """Commit of this package, ``-dirty`` if changed; None outside of git."""
     try:
@@ -332,14 +322,3 @@ def git_state() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def without_nan(value: Any) -> Any:
-    """The value with None for each number that is not finite."""
-    if isinstance(value, dict):
-        return {key: without_nan(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [without_nan(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

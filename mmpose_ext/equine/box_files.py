@@ -4,8 +4,8 @@ CSV with the columns ``image,x,y,w,h`` and, if there are any, ``frame`` and
 ``score``; or JSON, a list of ``{"image": NAME, "bbox": [x, y, w, h]}`` with,
 if there are any, ``frame`` and ``score``. In place of ``image`` may stand
 ``image_id``, so that detections in COCO's format do as well. Boxes are in px
-of the picture. ``image`` is a path relative to the input, or the bare name of
-a file; for one picture or a video it may be left out.
+of the picture. ``image`` is a path relative to the input, a whole path, or the
+bare name of a file; for one picture or a video it may be left out.
 """
 from __future__ import annotations
 
@@ -42,12 +42,13 @@ class BoxFile:
             name, frame, values = self._check(where, row)
             self._boxes.setdefault((name, frame), []).append(values)
 
-    def boxes_of(self, name: str, image_id: int,
+    def boxes_of(self, name: str, path: Path, image_id: int,
                  frame: int = 0) -> tuple[Array, Array]:
         """Boxes of a picture.
 
         Args:
             name (str): Its path relative to the input.
+            path (Path): Where it lies.
             image_id (int): Its number.
             frame (int): Index in a video. Defaults to 0.
 
@@ -55,8 +56,8 @@ class BoxFile:
             tuple: Boxes (N, 4) as x1, y1, x2, y2 px, and scores (N,), both
             float32.
         """
-        keys = ((name, frame), (Path(name).name, frame), (image_id, frame),
-                ('', frame))
+        keys = [(key, frame)
+                for key in (name, str(path), path.name, image_id, '')]
         rows = next((self._boxes[key] for key in keys if key in self._boxes),
                     [])
         values = np.array(rows, np.float32).reshape(-1, 5)
@@ -94,10 +95,13 @@ class BoxFile:
         """Name, frame and x, y, w, h, score of a row."""
         try:
             x, y, w, h = (float(value) for value in row['bbox'])
-            score = float(row.get('score') or 1)
-            frame = int(row.get('frame') or 0)
-            name = (str(row['image']) if row.get('image') else
-                    int(row['image_id']) if row.get('image_id') else '')
+            # empty cells of a table count as absent; the number 0 does not
+            given = {key: value for key, value in row.items()
+                     if value is not None and value != ''}
+            score = float(given.get('score', 1))
+            frame = int(given.get('frame', 0))
+            name = (str(given['image']) if 'image' in given else
+                    int(given['image_id']) if 'image_id' in given else '')
         except (TypeError, ValueError) as error:
             raise DataError(self.path, where,
                             'a box of four numbers, a numeric score and frame',

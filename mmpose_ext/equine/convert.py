@@ -7,12 +7,11 @@ with alike.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import math
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from mmpose_ext.equine.aliases import NameMap, looks_equine, map_names
 from mmpose_ext.equine.near_duplicates import near_duplicate_clusters
 from mmpose_ext.equine.source_pictures import (
     FitRule,
-    Picture,
+    SourcePicture,
     fit_pictures,
     merge_copies,
 )
@@ -48,7 +47,9 @@ from mmpose_ext.storage import (
     read_dlc_project,
     read_keypoint_csv,
     read_label_studio,
+    refuse_to_replace,
 )
+from mmpose_ext.storage.plain_files import sha256_of
 
 SPLIT_FILE = 'split.json'
 
@@ -60,8 +61,9 @@ def _convert(read: Callable[[Namespace], list[LabelSet]],
         raise DataError(out, 'folder', 'nothing there', 'an existing '
                         f'{"folder" if out.is_dir() else "file"}',
                         'choose another one, or replace it by --overwrite')
-    earlier = _read_split(out / SPLIT_FILE)
+    earlier = _read_split(out / SPLIT_FILE, _split_settings(arguments))
     sets = read(arguments)
+    refuse_to_replace(out, _sources(sets, arguments))
     left_out: Counter[str] = Counter()
     for labels in sets:
         left_out.update(labels.left_out)
@@ -85,7 +87,7 @@ def _convert(read: Callable[[Namespace], list[LabelSet]],
           'contact_sheet.png')
 
 
-def _share_out(pictures: Sequence[Picture], arguments: Namespace,
+def _share_out(pictures: Sequence[SourcePicture], arguments: Namespace,
                earlier: dict[str, dict[str, str]] | None,
                left_out: Counter[str],
                inputs: dict[str, str]) -> SplitData:
@@ -104,8 +106,7 @@ def _share_out(pictures: Sequence[Picture], arguments: Namespace,
                  ] = undecided
     rows = [i for i, part in enumerate(parts) if part]
     settings = dict(
-        seed=arguments.seed, split=list(arguments.split),
-        group_by=arguments.group_by,
+        _split_settings(arguments),
         near_duplicates=arguments.near_duplicates, inputs=inputs)
     return SplitData(
         tuple(pictures[i] for i in rows), tuple(groups[i] for i in rows),
@@ -113,17 +114,37 @@ def _share_out(pictures: Sequence[Picture], arguments: Namespace,
         len(set(clusters)) if clusters is not None else None)
 
 
+def _split_settings(arguments: Namespace) -> dict[str, Any]:
+    """What decides the part of a group; it stays as long as the split."""
+    return dict(seed=arguments.seed, split=list(arguments.split),
+                group_by=arguments.group_by)
+
+
+def _sources(sets: Sequence[LabelSet], arguments: Namespace) -> list[Path]:
+    """Files and folders that a conversion reads."""
+    roots = getattr(arguments, 'images_root', None) or []
+    return [arguments.input, *getattr(arguments, 'also', []),
+            *(roots if isinstance(roots, list) else [roots]),
+            *(image.file for labels in sets for image in labels.images)]
+
+
 def _hash_inputs(sets: Sequence[LabelSet]) -> dict[str, str]:
     """SHA-256 of the files of labels."""
     files = [file for labels in sets for file in (
         [labels.source] if labels.source.is_file() else
         sorted(labels.source.glob('labeled-data/*/CollectedData_*.csv')))]
-    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest()
+    return {str(file): sha256_of(file)
             for file in files}
 
 
-def _read_split(path: Path) -> dict[str, dict[str, str]] | None:
-    """Groups and pictures of an earlier conversion, None without one."""
+def _read_split(path: Path, settings: Mapping[str, Any]
+                ) -> dict[str, dict[str, str]] | None:
+    """Groups and pictures of an earlier conversion, None without one.
+
+    Raises:
+        DataError: If it is damaged, or was made with other settings, which
+            its parts would silently override.
+    """
     if not path.exists():
         return None
     check_file(path)
@@ -134,12 +155,20 @@ def _read_split(path: Path) -> dict[str, dict[str, str]] | None:
                     for picture in content['pictures'].values()}
         if not set(groups.values()) | set(pictures.values()) <= set(PARTS):
             raise ValueError('another part')
+        made = {key: content[key] for key in settings}
     except (ValueError, KeyError, TypeError, AttributeError,
             RecursionError) as error:
         raise DataError(path, 'file', 'the split of an earlier conversion',
                         f'{type(error).__name__}: {error}',
                         'without it the pictures are shared out anew') from (
                             error)
+    other = [key for key in settings if made[key] != settings[key]]
+    if other:
+        wanted, found = (', '.join(f'{key}={values[key]}' for key in other)
+                         for values in (settings, made))
+        raise DataError(path, 'settings', wanted,
+                        f'a split that was made with {found}',
+                        'remove it or choose another --out')
     return dict(groups=groups, pictures=pictures)
 
 
@@ -300,7 +329,8 @@ CONVERTERS: dict[str, Converter] = {
         _accepts_coco, lambda parser: _add_arguments(parser, 'coco'),
         functools.partial(_convert, _read_coco)),
     'dlc': Converter(
-        'labelled DeepLabCut project (folder with config.yaml)',
+        'labelled DeepLabCut project (folder with config.yaml); of the '
+        'labels the .csv is read, not the .h5 beside it',
         _accepts_dlc, lambda parser: _add_arguments(
             parser, group_by='folder'),
         functools.partial(_convert, lambda a: [

@@ -15,7 +15,7 @@ from mmpose_ext.equine.crop_cache import CropCache
 from mmpose_ext.equine.horse26 import METAINFO_FILE
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError, check_images
-from mmpose_ext.training import draw_seeds, seeded_generators
+from mmpose_ext.training import Draw, draw_seeds, seeded_generators
 
 
 @DATASETS.register_module()
@@ -23,8 +23,8 @@ class HorsePoseDataset(BaseCocoStyleDataset):
     """26 points of each horse, one sample a horse.
 
     Differs from MMPose's data sets of the kind: what would spoil training is
-    an error before it starts; random transforms depend on the draw of
-    ``mmpose_ext.DrawSampler`` alone, not on workers or on what came before;
+    an error before it starts; with ``mmpose_ext.DrawSampler``, random
+    transforms depend on the draw alone, not on workers or what came before;
     decoded photographs can be kept.
 
     Args:
@@ -89,6 +89,9 @@ class HorsePoseDataset(BaseCocoStyleDataset):
         return self.pipeline(info)
 
     def __getitem__(self, idx: int) -> Any:
+        if not (self.test_mode or isinstance(idx, Draw)):
+            # an index of a stock sampler: as random as MMPose's data sets
+            return super().__getitem__(idx)
         with seeded_generators(int(draw_seeds([idx])[0])):
             return super().__getitem__(idx)
 

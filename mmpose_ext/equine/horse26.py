@@ -26,5 +26,7 @@ GROUPS: dict[str, tuple[int, ...]] = dict(
     trunk=(5, 6, 7, 8, 9),
     fore=(10, 11, 12, 13, 14, 15, 16, 17),
     hind=(18, 19, 20, 21, 22, 23, 24, 25))
+# of a horse's box, the part that the horse fills, as MMPose takes it
+BODY_SHARE = .53
 # what checkpoints of other programs call the same points
 DATASET_NAMES = ('horse26', 'horse26_anatomical', 'horse_pose')

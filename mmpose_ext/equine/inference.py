@@ -36,6 +36,7 @@ from mmpose_ext.equine.sources import (
     PictureSource,
     open_source,
 )
+from mmpose_ext.equine.transfer import point_names
 from mmpose_ext.storage import DataError
 
 Array = np.ndarray
@@ -114,6 +115,15 @@ def open_input(config: Config, arguments: argparse.Namespace,
                        arguments.skip_unreadable)
 
 
+def paths_read(arguments: argparse.Namespace,
+               source: PictureSource) -> set[Path]:
+    """What the arguments name and the pictures: no output may replace it."""
+    named = (arguments.checkpoint, arguments.input, arguments.bbox_file,
+             arguments.det_config, arguments.det_checkpoint)
+    return {path for path in named if path is not None} | {
+        picture.path for picture in source.pictures}
+
+
 def choose_device(name: str) -> torch.device:
     """A device by name; ``auto`` is a GPU if there is one.
 
@@ -165,7 +175,7 @@ def load_model(config: Config,
     meta = (loaded.get('meta') or {}).get('dataset_meta')
     if meta is not None:
         name = meta.get('dataset_name')
-        names = tuple(meta.get('keypoint_id2name', {}).values())
+        names = point_names(loaded, len(meta.get('keypoint_id2name') or ()))
         if name not in DATASET_NAMES or names != NAMES:
             raise DataError(checkpoint, 'meta.dataset_meta',
                             f'{" or ".join(DATASET_NAMES)} with the points '

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
@@ -15,7 +14,12 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmpose.evaluation.metrics import CocoMetric
 
-from mmpose_ext.equine.horse26 import ANATOMICAL_SIGMAS, NAMES, SIGMAS
+from mmpose_ext.equine.horse26 import (
+    ANATOMICAL_SIGMAS,
+    BODY_SHARE,
+    NAMES,
+    SIGMAS,
+)
 from mmpose_ext.equine.keypoint_scores import (
     FIGURES,
     PoseResults,
@@ -24,10 +28,9 @@ from mmpose_ext.equine.keypoint_scores import (
 )
 from mmpose_ext.registry import METRICS
 from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.storage.plain_files import without_nan
 from mmpose_ext.training.parameter_table import text_table
 
-# of the area of a box, where an annotation has no area: as in MMPose
-_AREA_OF_BOX = .53
 _HEADLINE = 'PCK@0.2'
 _BY_PART = 'PCK@0.1', 'PCK@0.2'  # of each point, in the log
 _NAMED_SIGMAS = dict(horse26=SIGMAS, anatomical=ANATOMICAL_SIGMAS)
@@ -99,7 +102,7 @@ class HorseKeypointMetric(BaseMetric):
                     scores=np.asarray(predicted['keypoint_scores'])[0],
                     truth=np.where(points[:, 2:] > 0, points[:, :2], np.nan),
                     boxes=label['bbox'],
-                    areas=label.get('area', _AREA_OF_BOX * width * height)))
+                    areas=label.get('area', BODY_SHARE * width * height)))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Main figures for the log; the rest goes to :attr:`report`."""
@@ -227,30 +230,22 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
     """Write ``keypoints.csv``, a line a point, and ``keypoints.json``.
 
     Args:
-        folder (Path): It exists.
+        folder (Path): Made if need be.
         report (dict): As :func:`keypoint_report` gives it.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     with (atomic_file(folder / 'keypoints.csv') as temporary,
           temporary.open('w', newline='') as stream):
         writer = csv.DictWriter(stream, ['name', 'count', *FIGURES, 'score'])
         writer.writeheader()
         writer.writerows(
-            dict(_without_nan(row), name=name)
+            dict(without_nan(row), name=name)
             for name, row in _rows(report).items())
     with atomic_file(folder / 'keypoints.json') as temporary:
         temporary.write_text(
-            json.dumps(_without_nan(report), indent=1, allow_nan=False))
+            json.dumps(without_nan(report), indent=1, allow_nan=False))
 
 
 def _rows(report: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Figures by the name of a keypoint, of a part of the body, ``all``."""
     return {**report['keypoints'], **report['groups'], 'all': report['all']}
-
-
-def _without_nan(value: Any) -> Any:
-    """Replace NaN by None: JSON has no word for it."""
-    if isinstance(value, dict):
-        return {key: _without_nan(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(part) for part in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

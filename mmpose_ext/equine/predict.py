@@ -24,9 +24,11 @@ from mmpose_ext.equine.inference import (
     estimate_poses,
     load_model,
     open_input,
+    paths_read,
 )
 from mmpose_ext.equine.prediction_files import check_output, open_predictions
 from mmpose_ext.equine.sources import PictureSource
+from mmpose_ext.storage import refuse_to_replace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +44,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     check_output(arguments.out)
     device = choose_device(arguments.device)
     source = open_input(config, arguments, device)
+    refuse_to_replace(arguments.out, paths_read(arguments, source))
     model = load_model(config, arguments.checkpoint, device)
     stream = PoseStream(model, source, arguments.batch_size)
     with open_predictions(arguments.out) as write:

@@ -1,7 +1,6 @@
 """Pictures of any source brought to the data set's points and pixels."""
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from mmpose_ext.storage import (
     LabelledInstance,
     LabelSet,
 )
+from mmpose_ext.storage.plain_files import sha256_of
 
 Array = np.ndarray
 
@@ -39,7 +39,7 @@ class Horse:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class SourcePicture:
     """A picture as the data set will have it.
 
     Attributes:
@@ -76,7 +76,7 @@ class FitRule:
 
 
 def fit_pictures(labels: LabelSet, names: NameMap, rule: FitRule,
-                 left_out: Counter[str]) -> list[Picture]:
+                 left_out: Counter[str]) -> list[SourcePicture]:
     """Open the pictures of a source and fit the labels to them.
 
     Args:
@@ -102,9 +102,9 @@ def fit_pictures(labels: LabelSet, names: NameMap, rule: FitRule,
         if not horses:
             left_out['pictures without a horse that is kept'] += 1
             continue
-        pictures.append(Picture(
+        pictures.append(SourcePicture(
             image.file, image.name, found.size, horses,
-            hashlib.sha256(image.file.read_bytes()).hexdigest(), found.hash))
+            sha256_of(image.file), found.hash))
     return pictures
 
 
@@ -169,21 +169,24 @@ def fit_to_size(instance: LabelledInstance, stated: tuple[int, int] | None,
         return instance
     width, height = stated
     points, box = instance.points, instance.box
-    corners = None if box is None else np.stack([box[:2], box[:2] + box[2:]])
+    # boxes count from the edge, points from the middle of the first pixel
+    corners = None if box is None else np.stack(
+        [box[:2], box[:2] + box[2:]]) - .5
     if stated == size[::-1] and found.orientation >= 5:
         points = turn_points(points, stated, found.orientation)
         if corners is not None:
             corners = turn_points(corners, stated, found.orientation)
     elif abs(width * size[1] - height * size[0]) <= max(width, height, *size):
         scale = np.array(size) / stated
-        points = points * scale
-        corners = None if corners is None else corners * scale
+        points = (points + .5) * scale - .5
+        if corners is not None:
+            corners = (corners + .5) * scale - .5
     else:
         raise DataError(source, f'{instance.where}, size of the picture',
                         f'{size[0]}x{size[1]} px or the same shape, as the '
                         'file has', f'{width}x{height} px')
     if corners is not None:
-        box = np.concatenate([corners.min(0), np.ptp(corners, 0)])
+        box = np.concatenate([corners.min(0) + .5, np.ptp(corners, 0)])
     return LabelledInstance(instance.where, points, instance.visibility, box)
 
 
@@ -202,14 +205,14 @@ def turn_points(points: Array, size: tuple[int, int],
                      8: (y, across)}[orientation], -1)
 
 
-def merge_copies(pictures: Sequence[Picture],
-                 source: Path, left_out: Counter[str]) -> list[Picture]:
+def merge_copies(pictures: Sequence[SourcePicture],
+                 source: Path, left_out: Counter[str]) -> list[SourcePicture]:
     """Keep one of identical files.
 
     Raises:
         DataError: If their labels differ.
     """
-    kept: dict[str, Picture] = {}
+    kept: dict[str, SourcePicture] = {}
     for picture in pictures:
         first = kept.setdefault(picture.digest, picture)
         if first is picture:
@@ -224,7 +227,7 @@ def merge_copies(pictures: Sequence[Picture],
     return sorted(kept.values(), key=lambda each: (each.name, each.digest))
 
 
-def _same_labels(first: Picture, second: Picture) -> bool:
+def _same_labels(first: SourcePicture, second: SourcePicture) -> bool:
     return len(first.horses) == len(second.horses) and all(
         np.array_equal(one.visibility, other.visibility)
         and np.allclose(one.points, other.points, atol=.01)

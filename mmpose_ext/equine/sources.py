@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
@@ -36,8 +36,9 @@ class Picture:
     """A picture by name, its pixels still on the disk.
 
     Attributes:
-        name: Path relative to the source; the file's name of one picture or
-            of a video.
+        name: Path relative to the source, without ``..``; the file's name of
+            one picture or of a video; of a picture that lies elsewhere, its
+            path in one word.
         image_id: As in the COCO file, else counted from 1.
         path: Where it lies.
         frame: Index in a video, else 0.
@@ -199,17 +200,45 @@ def _read_coco(path: Path, root: Path) -> list[Picture]:
         info = dataset.get_data_info(i)
         instances.setdefault(info['img_id'], []).append(info)
     pictures = []
+    names = _names({image_id: Path(infos[0]['img_path'])
+                    for image_id, infos in instances.items()}, root)
     for image_id, infos in instances.items():
         points = np.concatenate([info['keypoints'] for info in infos])
         visible = np.concatenate([info['keypoints_visible']
                                   for info in infos])
-        file = Path(infos[0]['img_path'])
         pictures.append(Picture(
-            file.relative_to(root).as_posix(), image_id, file,
+            names[image_id], image_id, Path(infos[0]['img_path']),
             boxes=np.concatenate([info['bbox'] for info in infos]),
             box_scores=np.ones(len(infos), np.float32),
             truth=np.where(visible[..., None] > 0, points, np.nan)))
     return pictures
+
+
+def _names(files: Mapping[int, Path], root: Path) -> dict[int, str]:
+    """Names by image number that stay in any folder they are joined to.
+
+    A path below `root` is relative to it. Of any other the folders become
+    part of the name, with the image's number where that name is taken, also
+    to a file system that does not tell capitals.
+    """
+    names = {}
+    for image_id, file in files.items():
+        path, top = file.absolute(), root.absolute()
+        if path.is_relative_to(top):
+            relative = path.relative_to(top)
+            if '..' not in relative.parts:
+                names[image_id] = relative.as_posix()
+    taken = {name.lower() for name in names.values()}
+    for image_id, file in files.items():
+        if image_id in names:
+            continue
+        flat = PurePosixPath('_'.join(
+            part for part in file.parts if part not in (file.anchor, '..')))
+        while flat.name.lower() in taken:
+            flat = flat.with_stem(f'{flat.stem}-{image_id}')
+        names[image_id] = flat.name
+        taken.add(flat.name.lower())
+    return names
 
 
 def _root_of(config: Config | None, path: Path) -> Path:
@@ -224,8 +253,8 @@ def _root_of(config: Config | None, path: Path) -> Path:
 
 
 def _add_boxes(pictures: list[Picture], file: BoxFile) -> list[Picture]:
-    found = [file.boxes_of(picture.name, picture.image_id, picture.frame)
-             for picture in pictures]
+    found = [file.boxes_of(picture.name, picture.path, picture.image_id,
+                           picture.frame) for picture in pictures]
     if not any(len(boxes) for boxes, _ in found):
         raise DataError(file.path, 'boxes', 'some for the input',
                         f'none for {pictures[0].name} or any other',

@@ -150,10 +150,17 @@ def read_earlier(content: Mapping[str, Mapping[str, str]],
                  hashes: Sequence[str]) -> list[str | None]:
     """Parts that pictures had in an earlier split, by content or group.
 
+    The group counts only where it is not divided.
+
     Args:
         content (dict): ``groups`` and ``pictures`` (by SHA-256) to parts.
         groups (Sequence[str]): N groups.
         hashes (Sequence[str]): N SHA-256 of the pictures.
     """
-    return [content['pictures'].get(digest, content['groups'].get(group))
-            for group, digest in zip(groups, hashes, strict=True)]
+    own = [content['pictures'].get(digest) for digest in hashes]
+    parts: dict[str, set[str]] = {}
+    for group, part in zip(groups, own, strict=True):
+        known = {part, content['groups'].get(group)} - {None}
+        parts.setdefault(group, set()).update(map(str, known))
+    return [part or (min(parts[group]) if len(parts[group]) == 1 else None)
+            for group, part in zip(groups, own, strict=True)]

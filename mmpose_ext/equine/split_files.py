@@ -17,16 +17,14 @@ from rich.progress import track
 
 from mmpose_ext.drawing import contact_sheet
 from mmpose_ext.drawing.grid import BACKGROUND
-from mmpose_ext.equine.horse26 import NAMES, SKELETON
-from mmpose_ext.equine.source_pictures import Horse, Picture
+from mmpose_ext.equine.horse26 import BODY_SHARE, NAMES, SKELETON
+from mmpose_ext.equine.source_pictures import Horse, SourcePicture
 from mmpose_ext.equine.split import PARTS
 from mmpose_ext.equine.visualizer import Pen, draw_poses
 from mmpose_ext.storage import atomic_folder
 
 Array = np.ndarray
 
-# MMPose's estimate of a body's share of its box
-BODY_SHARE = .53
 SHEET_TILES = 24
 _TILE = 300  # px
 _MARGIN = 1.3  # of a tile round the box
@@ -45,7 +43,7 @@ class SplitData:
             None where these were not sought.
     """
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[SourcePicture, ...]
     groups: tuple[str, ...]
     parts: tuple[str, ...]
     settings: Mapping[str, Any]
@@ -112,7 +110,7 @@ def write_data_set(out: Path, data: SplitData, text: str, images: str,
             raise OSError(f'{out / "contact_sheet.png"} cannot be written')
 
 
-def output_names(pictures: tuple[Picture, ...]) -> list[str]:
+def output_names(pictures: tuple[SourcePicture, ...]) -> list[str]:
     """File names of the pictures, flat and each once.
 
     Folders become part of the name. Where two would still be the same, also
@@ -176,13 +174,20 @@ def _annotation(horse: Horse, share: float) -> dict[str, Any]:
 
 
 def split_record(data: SplitData, names: list[str]) -> dict[str, Any]:
-    """What a later conversion needs to keep the split."""
+    """What a later conversion needs to keep the split.
+
+    A group that an earlier split divided has no part of its own; only its
+    pictures do.
+    """
     counts = Counter(data.parts)
+    parts: dict[str, set[str]] = {}
+    for group, part in zip(data.groups, data.parts, strict=True):
+        parts.setdefault(group, set()).add(part)
     return dict(
         data.settings,
         counts={part: counts[part] for part in PARTS},
-        groups={group: part for group, part in sorted(
-            zip(data.groups, data.parts, strict=True))},
+        groups={group: min(own) for group, own in sorted(parts.items())
+                if len(own) == 1},
         pictures={
             name: dict(part=part, group=group, sha256=picture.digest)
             for name, part, group, picture in sorted(zip(
@@ -226,7 +231,7 @@ def draw_sheet(data: SplitData) -> Array:
         title='left blue, right orange, hollow: occluded')
 
 
-def _draw_horse(picture: Picture, horse: Horse) -> Array:
+def _draw_horse(picture: SourcePicture, horse: Horse) -> Array:
     image = cv2.imread(str(picture.file), cv2.IMREAD_COLOR)
     if image is None:  # it was read before: gone in between
         raise OSError(f'{picture.file} cannot be read')

@@ -21,6 +21,7 @@ from mmpose_ext.equine.inference import (
     choose_device,
     load_model,
     open_input,
+    paths_read,
 )
 from mmpose_ext.equine.predict import PoseStream
 from mmpose_ext.equine.sources import (
@@ -42,6 +43,7 @@ from mmpose_ext.storage import (
     VideoWriter,
     atomic_file,
     atomic_folder,
+    refuse_to_replace,
 )
 
 Array = np.ndarray
@@ -163,7 +165,8 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
                                   arguments.worst or _ON_SHEET)
             else:
                 for poses in stream:
-                    _write(folder / poses.picture.name, painter.draw(poses))
+                    _write(_place(folder, poses.picture.name),
+                           painter.draw(poses))
     print(f'{stream.report()}\nwritten         {out}')
     return 0
 
@@ -271,6 +274,15 @@ def _write_errors(path: Path, ranked: Sequence[Comparison]) -> None:
                       for error in errors)])
 
 
+def _place(folder: Path, name: str) -> Path:
+    """Where a picture of a name goes; names come from files of others."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DataError(name, 'name', f'one that stays in {folder}',
+                        'one that leads out of it')
+    return path
+
+
 def _write(path: Path, image: Array) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), image):
@@ -291,15 +303,12 @@ def _check(arguments: argparse.Namespace, source: PictureSource,
     if compare and source.pictures[0].truth is None:
         raise DataError(arguments.input, '--ann', 'a COCO keypoint file and '
                         'its own boxes', 'no annotated points')
+    refuse_to_replace(out, paths_read(arguments, source))
     if source.video is not None:
         suffixes: tuple[str, ...] = ('.mp4', )
     elif _is_picture(arguments.input):
         suffixes = IMAGE_SUFFIXES
     else:
-        given = arguments.input.resolve()
-        if out.resolve() in (given, *given.parents):
-            raise DataError(out, '--out', 'another folder than the input',
-                            'the input')
         if not arguments.overwrite and out.is_dir() and any(out.iterdir()):
             raise DataError(out, '--out', 'a new folder',
                             'a folder with content', '--overwrite it')

@@ -136,7 +136,8 @@ def _window(picture: Array, points: Array, visibility: Array,
     places = points[visibility > 0]
     if box is not None and (box[2:] > 0).all():
         places = np.concatenate([places, [box[:2], box[:2] + box[2:]]])
-    inside = places[((places >= -width) & (places <= 2 * width)).all(1)]
+    side = np.array([width, height])
+    inside = places[((places >= -side) & (places <= 2 * side)).all(1)]
     if not len(inside):
         return 0, 0, width, height
     low, high = inside.min(0), inside.max(0)

@@ -1,5 +1,5 @@
 """Bytes on disk turned into checked records, and written back whole."""
-from .atomic import atomic_file, atomic_folder
+from .atomic import atomic_file, atomic_folder, refuse_to_replace
 from .checks import check_array, check_file, check_images, check_keys
 from .coco import read_coco_keypoints, read_coco_labels, read_coco_names
 from .cvat import read_cvat_images
@@ -26,5 +26,5 @@ __all__ = [
     'read_coco_labels', 'read_coco_names', 'read_cvat_images',
     'read_dlc_names', 'read_dlc_project', 'read_dlc_tracks',
     'read_keypoint_csv', 'read_label_studio', 'read_sleap_analysis',
-    'read_slp', 'write_npz'
+    'read_slp', 'refuse_to_replace', 'write_npz'
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -87,6 +87,33 @@ def atomic_folder(path: StrPath, overwrite: bool = False) -> Iterator[Path]:
         raise
     _sync(path.parent)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def refuse_to_replace(out: StrPath, sources: Iterable[StrPath]) -> None:
+    """Check that replacing a folder would not delete what is read.
+
+    Args:
+        out (str | Path): The folder or file to be replaced; it need not
+            exist.
+        sources (Iterable[str | Path]): Files and folders that are read.
+            Links are followed, and the way to a source counts as well: one
+            that leads through `out` would be cut.
+
+    Raises:
+        DataError: If `out` is one of them or holds one.
+    """
+    whole = Path(out).resolve()
+    checked: set[Path] = set()  # folders that are not `out`
+    for source in map(Path, sources):
+        named = Path(os.path.abspath(source))
+        way = {named, *named.parents} - checked
+        if whole in source.resolve().parents or any(
+                place.resolve() == whole for place in way):
+            raise DataError(out, 'folder', 'a place without the input, '
+                            'because what is there will be replaced',
+                            f'{source}, which is read',
+                            'choose another one')
+        checked |= way
 
 
 def _temporary_beside(path: Path) -> Path:

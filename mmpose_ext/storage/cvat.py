@@ -33,7 +33,8 @@ def read_cvat_images(path: StrPath,
     group; those in no group are the picture's only one. A box of the same
     group, or the only one beside a single animal, is the animal's box.
     A point that is ``outside`` is absent, an ``occluded`` one has
-    visibility 1.
+    visibility 1. Points are given with pixel centres at integers, half a
+    pixel less than from the edge of the picture.
 
     Args:
         path (str | Path): The .xml.
@@ -151,7 +152,8 @@ def _add_point(points: dict[str, Point], element: ElementTree.Element,
                         'each point needs a label of its own')
     x, y = (read_number(part, path, where) for part in parts)
     occluded = _is_set(element, 'occluded', path, where)
-    points[name] = (x, y, OCCLUDED if occluded else VISIBLE)
+    # the program counts from the edge of the picture
+    points[name] = (x - .5, y - .5, OCCLUDED if occluded else VISIBLE)
 
 
 def _is_set(element: ElementTree.Element, key: str, path: Path,

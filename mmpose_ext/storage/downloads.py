@@ -1,7 +1,6 @@
 """Published weights brought to the disk: resumed, checked, whole or absent."""
 from __future__ import annotations
 
-import hashlib
 import http
 import http.client
 import os
@@ -18,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from .checks import StrPath
 from .errors import DataError
+from .plain_files import sha256_of
 
 # Called with the bytes that are there and those of the whole file, if known.
 Report = Callable[[int, int | None], None]
@@ -129,15 +129,6 @@ def fetch_checkpoint(checkpoint: Checkpoint,
 def has_hash(path: StrPath, digits: str) -> bool:
     """Whether a file's SHA-256 begins with these hex digits."""
     return sha256_of(path).startswith(digits.lower())
-
-
-def sha256_of(path: StrPath) -> str:
-    """SHA-256 of a file, read piece by piece, in hex digits."""
-    digest = hashlib.sha256()
-    with Path(path).open('rb') as stream:
-        while piece := stream.read(_CHUNK):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def place_by_hand(checkpoint: Checkpoint, folder: StrPath,

@@ -43,7 +43,8 @@ def read_keypoint_csv(path: StrPath,
                          else Path(image_root), path)
     try:
         text = path.read_text(encoding='utf-8-sig')
-        rows = list(csv.reader(io.StringIO(text), strict=True))
+        rows = list(csv.reader(io.StringIO(text), strict=True)) or [
+            []]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(path, 'file', 'CSV text', str(error)) from error
     header = [cell.strip().lower() for cell in rows[0]]

@@ -46,12 +46,14 @@ def read_label_studio(path: StrPath,
     """Read the points of an export, the full JSON or JSON-MIN.
 
     Places are stored in per cent of the picture as it was shown; turning it
-    in the program changes nothing in them. A point is occluded (visibility
-    1) if its region says so: by a flag ``occluded``, in its meta text, or by
-    a choice of this name made for the region. Other choices are passed
-    over. Of several annotations of a task the newest counts that was not
-    cancelled. Points below a rectangle in the tree of regions are one
-    animal, the others of a picture another; a rectangle is the animal's box.
+    in the program changes nothing in them. Points are given with pixel
+    centres at integers, half a pixel less than from the edge. A point is
+    occluded (visibility 1) if its region says so: by a flag ``occluded``, in
+    its meta text, or by a choice of this name made for the region. Other
+    choices are passed over. Of several annotations of a task the newest counts
+    that was not cancelled. Points below a rectangle in the tree of regions are
+    one animal, the others of a picture another; a rectangle is the animal's
+    box.
 
     Args:
         path (str | Path): The .json.
@@ -197,6 +199,11 @@ def _find(folder: ImageFolder, name: str, where: str) -> tuple[Path, str]:
 def _read_items(items: list[dict[str, Any]], path: Path, where: str
                 ) -> tuple[tuple[int, int] | None, list[_Animal]]:
     """Animals of a picture and the size that it was shown in."""
+    for item in items:
+        for key in ('id', 'parentID'):
+            if not isinstance(item.get(key), (str, int, type(None))):
+                raise DataError(path, f'{where}, key {key!r} of a region',
+                                'a text', repr(item[key])[:60])
     hidden = {item.get('id') for item in items if 'occluded' in _words(
         item.get('value', {}).get('choices'))}
     hidden.discard(None)
@@ -217,7 +224,8 @@ def _read_items(items: list[dict[str, Any]], path: Path, where: str
                     'put the points of each animal below its rectangle')
             x, y = _scale(value, item, path, place)
             occluded = item.get('id') in hidden or _is_occluded(item, value)
-            points[name] = (x, y, OCCLUDED if occluded else VISIBLE)
+            # the program counts from the edge of the picture
+            points[name] = (x - .5, y - .5, OCCLUDED if occluded else VISIBLE)
         elif 'rectanglelabels' in value and not value.get('rotation'):
             place = f'{where}, rectangle'
             sizes.add(_size(item, path, place))

@@ -28,7 +28,7 @@ def read_dumped_config(path: Path) -> dict[str, Any]:
         nothing.
     """
     try:
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_text('utf-8'))
     except (OSError, SyntaxError, ValueError, RecursionError):
         return {}
     return {

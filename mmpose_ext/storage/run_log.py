@@ -181,22 +181,6 @@ class RunLog:
         return told if told >= shortest else shortest
 
 
-def read_scalars(path: StrPath) -> tuple[list[Record], list[Record]]:
-    """Read the training and validation records of a log.
-
-    Args:
-        path (str | Path): As for :class:`RunLog`.
-
-    Returns:
-        tuple[list[dict], list[dict]]: ``RunLog.train`` and ``RunLog.val``.
-
-    Raises:
-        DataError: If there is no log or no record in it.
-    """
-    log = RunLog(path)
-    return log.train, log.val
-
-
 def figures_of(val: Iterable[Record]) -> list[str]:
     """Names of the validation figures, in the order of their coming."""
     return list(dict.fromkeys(name for record in val for name in record

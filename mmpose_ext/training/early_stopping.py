@@ -1,22 +1,51 @@
 """Early stopping that survives a resume."""
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine.hooks import EarlyStoppingHook
 from mmengine.runner import Runner
 
 from mmpose_ext.registry import HOOKS
+from mmpose_ext.training.phases import (
+    check_boundary,
+    config_name,
+    nearest_start,
+    run_progress,
+)
 
 
 @HOOKS.register_module()
 class ResumableEarlyStoppingHook(EarlyStoppingHook):
     """``EarlyStoppingHook`` whose best score and patience are checkpointed.
 
-    MMEngine's starts counting anew after a resume. Arguments are the same.
-    It acts before the checkpoint hook, so that what a validation has changed
-    is part of the checkpoint saved after it.
+    MMEngine's starts counting anew after a resume. It acts before the
+    checkpoint hook, so that what a validation has changed is part of the
+    checkpoint saved after it.
+
+    Args:
+        *args: As in ``EarlyStoppingHook``.
+        begin (float): From when on validations count: a fraction of the run
+            in [0, 1), or a number of epochs. Defaults to 0.
+        **kwargs: As in ``EarlyStoppingHook``.
     """
 
     priority = 'LOW'
+
+    def __init__(self, *args: Any, begin: float = 0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.begin = begin
+
+    def before_train(self, runner: Runner) -> None:
+        """Refuse a `begin` that is none."""
+        check_boundary(self.begin, config_name(runner.cfg),
+                       f'{type(self).__name__}.begin')
+
+    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
+        """Count the validation, if it counts."""
+        progress, total = run_progress(runner)
+        if progress >= nearest_start(self.begin, total):
+            super().after_val_epoch(runner, metrics)
 
     def before_save_checkpoint(self, runner: Runner,
                                checkpoint: dict) -> None:
@@ -48,5 +77,5 @@ class ResumableEarlyStoppingHook(EarlyStoppingHook):
     def _settings(self) -> list:
         return [
             self.rule, self.min_delta, self.patience, self.check_finite,
-            self.stopping_threshold
+            self.stopping_threshold, self.begin
         ]

@@ -34,3 +34,11 @@ class ChannelsLastHook(Hook):
         if is_model_wrapper(runner.model):
             # its buffers for gradients follow the order of the weights
             rebuild_wrapper(runner)
+
+    def before_train(self, runner: Runner) -> None:
+        """Convert what the optimizer resumes with: fused ones want the order
+        of the weights."""
+        for parameter, state in runner.optim_wrapper.optimizer.state.items():
+            for name, value in state.items():
+                if value.shape == parameter.shape:
+                    state[name] = torch.empty_like(parameter).copy_(value)

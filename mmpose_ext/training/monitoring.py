@@ -1,6 +1,8 @@
 """What is logged, and monitors that may be missing."""
 from __future__ import annotations
 
+import netrc
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -55,6 +57,11 @@ class OptionalVisBackend(BaseVisBackend):
     Args:
         backend (dict): Config of the wrapped backend.
         save_dir (str): Where it writes; the visualizer fills it in.
+        enabled_by (str, optional): Name of an environment variable without
+            which it is left out in silence. Defaults to None.
+
+    Weights & Biases without a key writes to the work directory alone
+    (``WANDB_MODE=offline``), in place of asking for one.
 
     Example:
         >>> visualizer = dict(vis_backends=[
@@ -64,10 +71,15 @@ class OptionalVisBackend(BaseVisBackend):
         >>>          backend=dict(type='TensorboardVisBackend'))])
     """
 
-    def __init__(self, backend: dict, save_dir: str) -> None:
+    def __init__(self, backend: dict, save_dir: str,
+                 enabled_by: str | None = None) -> None:
         super().__init__(save_dir)
         self._type = backend['type']
         self._backend: BaseVisBackend | None = None
+        if enabled_by is not None and not os.environ.get(enabled_by):
+            return
+        if self._type == 'WandbVisBackend' and not _has_wandb_key():
+            os.environ.setdefault('WANDB_MODE', 'offline')
         try:
             self._backend = VISBACKENDS.build(
                 {'save_dir': save_dir, **backend})
@@ -151,3 +163,13 @@ class OptionalVisBackend(BaseVisBackend):
             cure = f'`pip install {package}`, or {cure}'
         MMLogger.get_current_instance().warning(
             f'{self._type} is left out: {reason}. To change that: {cure}.')
+
+
+def _has_wandb_key() -> bool:
+    """Whether Weights & Biases would find a key, where it looks for one."""
+    if os.environ.get('WANDB_API_KEY'):
+        return True
+    try:
+        return netrc.netrc().authenticators('api.wandb.ai') is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

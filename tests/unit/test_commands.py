@@ -17,6 +17,8 @@ from mmpose_ext.storage import DataError
 
 def add_arguments(parser):
     parser.add_argument('--stripes', type=int, default=1)
+    parser.add_argument('--herd')
+    parser.add_argument('--wild', action='store_true')
 
 def run(config, arguments):
     if arguments.stripes == 0:
@@ -239,3 +241,27 @@ def test_unknown_world_is_exit_code_2(capsys) -> None:
         commands.run_synthesize('', ['unicorn'])
     assert caught.value.code == commands.USAGE_ERROR
     assert 'direction' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('words', [
+    ['--herd', 'HERD', 'CONFIG'], ['--herd=HERD', 'CONFIG'],
+    ['CONFIG', '--herd', 'HERD'], ['--wild', 'CONFIG', '--herd', 'HERD']])
+def test_a_file_named_by_an_option_is_not_the_config(
+        zebra: Path, tmp_path: Path, capsys, words: list[str]) -> None:
+    herd = tmp_path / 'herd.py'
+    herd.write_text(zebra.read_text() + "coat = 'of the herd'\n")
+    words = [word.replace('HERD', str(herd)).replace('CONFIG', str(zebra))
+             for word in words]
+    assert commands.run_command('predict', '', words) == 0
+    assert capsys.readouterr().out == 'zebra 1 None\n'
+
+
+def test_a_config_that_cannot_be_told_is_wrong_usage(
+        zebra: Path, tmp_path: Path, capsys) -> None:
+    herd = tmp_path / 'herd.py'
+    herd.write_text(zebra.read_text())
+    with pytest.raises(SystemExit) as caught:
+        commands.run_command('predict', '', [
+            '--herd', str(herd), '--wild', str(zebra)])
+    assert caught.value.code == commands.USAGE_ERROR
+    assert f'{zebra}, first' in capsys.readouterr().err

@@ -267,6 +267,15 @@ def test_existing_folder_is_kept_unless_told(tmp_path: Path, capsys) -> None:
         'README.txt', 'contact_sheet.png', 'direction.npz']
 
 
+def test_the_input_is_not_replaced(tmp_path: Path, capsys) -> None:
+    project = write_dlc_project(tmp_path / 'p', animal_points(5))
+    before = sorted(tmp_path.rglob('*'))
+    for out in (project, project / 'labeled-data', tmp_path):
+        assert convert('dlc', project, '--out', out, '--overwrite') == 1
+        assert 'which is read' in capsys.readouterr().err
+    assert sorted(tmp_path.rglob('*')) == before
+
+
 def test_points_and_their_place_are_inverse() -> None:
     rng = np.random.default_rng(0)
     points, origin = rng.uniform(0, 600, (7, 2)), np.array([-3, 40])

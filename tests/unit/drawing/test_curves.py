@@ -10,7 +10,7 @@ import pytest
 
 from mmpose_ext.drawing import Best, curves, draw_training_curves
 from mmpose_ext.storage import DataError
-from mmpose_ext.storage.run_log import read_scalars
+from mmpose_ext.storage.run_log import RunLog
 
 
 def train(step: int, loss: float, epoch: int | None = None) -> dict:
@@ -118,7 +118,8 @@ def test_unknown_numbers_leave_gaps(tmp_path: Path) -> None:
     records = [*RUN, train(50, float('nan'), 3), val(3, float('nan'))]
     path = write(tmp_path / 's.json', records)
     draw_training_curves(path, tmp_path / 'curves.png')
-    panels = curves._panels(*read_scalars(path))
+    log = RunLog(path)
+    panels = curves._panels(log.train, log.val)
     assert len(panels['training loss']['loss'][0]) == 4
     assert len(panels['validation, degrees']['dir/head_mae_deg'][0]) == 2
 

@@ -74,8 +74,9 @@ def region(name: str, point: np.ndarray, seen: int, number: int) -> dict:
         'original_width': SIZE[0], 'original_height': SIZE[1],
         'image_rotation': 0,
         'meta': {'text': ['occluded']} if seen == 1 else {},
-        'value': {'x': point[0] / SIZE[0] * 100, 'width': .5,
-                  'y': point[1] / SIZE[1] * 100, 'keypointlabels': [name]}}
+        'value': {'x': (point[0] + .5) / SIZE[0] * 100, 'width': .5,
+                  'y': (point[1] + .5) / SIZE[1] * 100,
+                  'keypointlabels': [name]}}
 
 
 def regions(truth: Truth, row: int) -> list[dict]:
@@ -110,7 +111,7 @@ def write_cvat(path: Path, truth: Truth) -> Path:
         lines.append(f'<image id="{i}" name="{name}" width="{SIZE[0]}" '
                      f'height="{SIZE[1]}"><skeleton label="horse">')
         for k, label in enumerate(NAMES):
-            x, y = truth.points[i, k]
+            x, y = truth.points[i, k] + .5
             seen = truth.visibility[i, k]
             lines.append(f'<points label="{label}" outside="{int(seen == 0)}"'
                          f' occluded="{int(seen == 1)}" points="{x},{y}"/>')

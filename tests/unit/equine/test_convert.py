@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from xtcocotools.coco import COCO
 
+from mmpose_ext.equine.convert import CONVERTERS
 from mmpose_ext.equine.horse26 import NAMES, SKELETON
 from mmpose_ext.equine.transfer import AP10K_NAMES
 from tests.unit.equine.label_files import (
@@ -128,9 +129,13 @@ def test_more_data_leave_the_old_where_they_are(tmp_path: Path) -> None:
     file = write_coco(pictures / 'many.json', many)
     assert convert('coco', file, '--out', tmp_path / 'many') == 0
     assert before.items() <= part_of(tmp_path / 'many').items()
-    # and with another seed too, where the older split is at hand
-    assert convert('coco', file, '--out', out, '--overwrite',
-                   '--seed', 1) == 0
+    # and from the older split, even where it is not what would be drawn
+    record = json.loads((out / 'split.json').read_text())
+    for name, picture in record['pictures'].items():
+        before[name] = picture['part'] = record['groups'][name] = {
+            'train': 'val', 'val': 'test', 'test': 'train'}[before[name]]
+    (out / 'split.json').write_text(json.dumps(record))
+    assert convert('coco', file, '--out', out, '--overwrite') == 0
     assert before.items() <= part_of(out).items()
     assert len(part_of(out)) == 40
 
@@ -284,7 +289,8 @@ def test_labels_of_another_size_are_scaled(tmp_path: Path,
     [annotation] = read_labels(tmp_path / 'o')[truth.names[0]]
     np.testing.assert_allclose(
         np.array(annotation['keypoints']).reshape(26, 3)[:, :2],
-        2 * truth.points[0], atol=1e-3)
+        np.where(truth.visibility[0, :, None] > 0,
+                 2 * truth.points[0] + .5, 0), atol=1e-3)
 
 
 @pytest.mark.parametrize('way', ['copy', 'symlink', 'none'])
@@ -333,3 +339,75 @@ def test_published_horses_become_left_and_right(real_data: Path,
     # left are nose and withers, and eye, elbow and hip of the side in view
     [annotation] = read_labels(tmp_path / 'u')['0244.png']
     assert annotation['num_keypoints'] == 5
+
+
+@pytest.mark.parametrize('words', [
+    ('--seed', 1), ('--split', '.6,.2,.2'), ('--group-by', 'prefix')])
+def test_an_older_split_does_not_override_other_settings(
+        tmp_path: Path, truth: Truth, capsys, words: tuple) -> None:
+    source, file = write(tmp_path, truth, 'csv')
+    command = (source, file, '--out', tmp_path / 'o', '--overwrite')
+    assert convert(*command) == 0
+    old = (tmp_path / 'o' / 'split.json').read_bytes()
+    capsys.readouterr()
+    assert convert(*command, *words) == 1
+    error = capsys.readouterr().err
+    key = words[0][2:].replace('-', '_')
+    assert f'made with {key}={json.loads(old)[key]} (remove it' in error
+    assert (tmp_path / 'o' / 'split.json').read_bytes() == old
+    (tmp_path / 'o' / 'split.json').unlink()
+    assert convert(*command, *words) == 0
+
+
+def everything(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob('*')
+            if path.is_file()}
+
+
+@pytest.mark.parametrize('out', ['pictures', '.'])
+def test_the_folder_of_the_input_is_not_replaced(
+        tmp_path: Path, truth: Truth, capsys, out: str) -> None:
+    source, file = write(tmp_path, truth, 'csv')
+    before = everything(tmp_path)
+    assert convert(source, file, '--out', tmp_path / out, '--overwrite',
+                   '--images', 'symlink') == 1
+    assert 'which is read' in capsys.readouterr().err
+    assert everything(tmp_path) == before
+
+
+def test_no_other_source_is_replaced(tmp_path: Path, truth: Truth) -> None:
+    """Another file of labels, the pictures, and a project."""
+    inside, outside = tmp_path / 'pictures', tmp_path / 'labels'
+    outside.mkdir()
+    far = write_coco(outside / 'far.json', truth)
+    near = write_coco(inside / 'near.json', truth)
+    linked = tmp_path / 'linked'
+    linked.mkdir()
+    for name in truth.names:
+        (linked / name).symlink_to(inside / name)
+    project = write_dlc(tmp_path / 'project', truth, inside)
+    before = everything(tmp_path)
+    for words in (
+            ('coco', far, '--images-root', inside),
+            ('coco', far, '--images-root', linked),
+            ('coco', far, '--also', near, '--images-root', linked, linked),
+            ('dlc', project, '--out', project),
+            ('dlc', project, '--out', project / 'labeled-data')):
+        out = () if '--out' in words else ('--out', inside)
+        assert convert(*words, *out, '--overwrite') == 1
+    assert everything(tmp_path) == before
+
+
+def test_a_data_set_is_made_again_from_an_input_outside(
+        tmp_path: Path, truth: Truth) -> None:
+    source, file = write(tmp_path, truth, 'csv')
+    out = tmp_path / 'pictures' / 'o'
+    words = (source, file, '--out', out, '--overwrite', '--images', 'symlink')
+    assert convert(*words) == 0
+    first = part_of(out)
+    assert convert(*words) == 0
+    assert part_of(out) == first and (out / 'train').is_dir()
+
+
+def test_help_tells_which_table_of_a_project_is_read() -> None:
+    assert '.csv is read, not the .h5' in CONVERTERS['dlc'].help

@@ -78,6 +78,12 @@ def test_sample_is_a_function_of_its_draw(root: Path, pipeline: list) -> None:
     assert torch.equal(pixels(clone[Draw(2, 11)]), first)
 
 
+def test_stock_samplers_get_another_sample_each_time(
+        root: Path, pipeline: list) -> None:
+    dataset = build(root, pipeline=pipeline)
+    assert not torch.equal(pixels(dataset[2]), pixels(dataset[2]))
+
+
 def test_cache_keeps_a_part_and_shows_the_same_each_time(
         root: Path, pipeline: list) -> None:
     dataset = build(root, pipeline=pipeline, cache=dict(side=128))

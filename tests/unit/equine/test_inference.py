@@ -178,3 +178,18 @@ def test_a_detector_gives_the_horses_above_the_threshold(
     detector.dataset_meta = dict(classes=('dog', 'cat'))
     with pytest.raises(DataError, match='horse'):
         load_detector(Path('d.py'), Path('d.pth'), torch.device('cpu'), .5)
+
+
+def test_points_are_read_in_the_order_of_their_numbers(
+        tmp_path: Path) -> None:
+    config = load_config()
+    turned = dict(META, keypoint_id2name={
+        i: NAMES[i] for i in reversed(range(len(NAMES)))})
+    load_model(config, save_checkpoint(tmp_path / 'm.pth', turned))
+    wrong = dict(META, keypoint_id2name={
+        len(NAMES) - 1 - i: name for i, name in enumerate(NAMES)})
+    with pytest.raises(DataError, match='dataset_meta'):
+        load_model(config, save_checkpoint(tmp_path / 'm.pth', wrong))
+    short = dict(META, keypoint_id2name=dict(enumerate(NAMES[:25])))
+    with pytest.raises(DataError, match='dataset_meta'):
+        load_model(config, save_checkpoint(tmp_path / 'm.pth', short))

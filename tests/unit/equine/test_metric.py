@@ -236,7 +236,8 @@ def test_a_run_finds_table_and_files_beside_its_log(tmp_path, train_labels):
 
 def test_a_report_that_cannot_be_written_does_not_end_a_training(
         tmp_path, caplog):
-    metric = HorseKeypointMetric(out_dir=str(tmp_path / 'nowhere'))
+    (tmp_path / 'file').touch()
+    metric = HorseKeypointMetric(out_dir=str(tmp_path / 'file' / 'below'))
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
     try:

@@ -175,3 +175,26 @@ def test_a_wrong_name_is_refused_before_any_work(tmp_path: Path) -> None:
     for name in ('r.txt', 'none/r.json'):
         with pytest.raises(DataError, match='--out'):
             prediction_files.check_output(tmp_path / name)
+
+
+def test_the_labels_are_never_overwritten(checkpoint: str,
+                                          tmp_path: Path) -> None:
+    path = write_coco(tmp_path / 'coco')
+    before = path.read_bytes()
+    assert predict(checkpoint, path, '--out', path) == 1
+    assert path.read_bytes() == before
+
+
+def test_pictures_may_be_named_by_their_whole_path(checkpoint: str,
+                                                   tmp_path: Path) -> None:
+    path = write_coco(tmp_path / 'coco')
+    for i in range(3):
+        path.write_text(path.read_text().replace(
+            f'"{i}.png"', f'"{tmp_path}/coco/{i}.png"'))
+    path = path.rename(tmp_path / 'horse_val.json')
+    (tmp_path / 'val').mkdir()
+    assert predict(checkpoint, path, '--out', tmp_path / 'r.json',
+                   '--image-root', tmp_path / 'val') == 0
+    found = json.loads((tmp_path / 'r.json').read_text())
+    assert len({one['file_name'] for one in found}) == 3
+    assert not any('/' in one['file_name'] for one in found)

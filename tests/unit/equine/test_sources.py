@@ -51,16 +51,16 @@ def test_a_coco_file_gives_boxes_truth_and_its_own_ids(
 
 def test_the_config_tells_where_the_pictures_of_its_coco_file_lie(
         tmp_path: Path) -> None:
-    path = write_coco(tmp_path / 'images')
+    path = write_coco(tmp_path / 'stable')
     moved = tmp_path / 'horses.json'
     path.rename(moved)
     with pytest.raises(DataError, match='image'):
         open_source(moved)
     dataset = dict(data_root=str(tmp_path), ann_file='horses.json',
-                   data_prefix=dict(img='images'))
+                   data_prefix=dict(img='stable'))
     config = Config(dict(val_dataloader=dict(dataset=dataset)))
     assert len(open_source(moved, config)) == 3
-    assert len(open_source(moved, image_root=tmp_path / 'images')) == 3
+    assert len(open_source(moved, image_root=tmp_path / 'stable')) == 3
 
 
 def test_other_points_in_a_coco_file_are_refused(tmp_path: Path) -> None:
@@ -163,3 +163,56 @@ def test_read_image_is_bgr(tmp_path: Path) -> None:
     assert read_image(tmp_path / 'a.png')[0, 0].tolist() == [50, 100, 200]
     cv2.imwrite(str(tmp_path / 'grey.png'), np.full((8, 8), 7, np.uint8))
     assert read_image(tmp_path / 'grey.png').shape == (8, 8, 3)
+
+
+def rename(path: Path, names: list[str]) -> Path:
+    """Give the pictures of a COCO file other names."""
+    content = json.loads(path.read_text())
+    for image, name in zip(content['images'], names, strict=True):
+        image['file_name'] = name
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_pictures_elsewhere_have_flat_names_each_once(tmp_path: Path) -> None:
+    elsewhere = tmp_path / 'far' / 'off.png'
+    elsewhere.parent.mkdir()
+    flat = '_'.join(elsewhere.parts[1:])
+    for file in (elsewhere, tmp_path / 'victim.png'):
+        cv2.imwrite(str(file), picture(0))
+    path = write_coco(tmp_path / 'coco', 6)
+    cv2.imwrite(str(tmp_path / 'coco' / flat.upper()), picture(0))
+    source = open_source(rename(path, [
+        str(elsewhere), '../far/off.png', flat.upper(),
+        str(tmp_path / 'coco' / '3.png'), '../coco/../victim.png', '5.png']),
+        image_root=tmp_path / 'coco')
+    up = '_'.join([*(tmp_path / 'coco').parts[1:], 'coco', 'victim.png'])
+    assert [one.name for one in source.pictures] == [
+        flat.replace('.png', '-10.png'),
+        '_'.join([*(tmp_path / 'coco').parts[1:], 'far', 'off.png']),
+        flat.upper(), '3.png', up, '5.png']
+    np.testing.assert_array_equal(
+        source.read(source.pictures[0]), picture(0))
+
+
+def test_a_picture_elsewhere_has_its_boxes_by_path_or_bare_name(
+        tmp_path: Path) -> None:
+    path = write_coco(tmp_path / 'coco')
+    whole = [str(tmp_path / 'coco' / f'{i}.png') for i in range(3)]
+    rename(path, whole)
+    for name in (whole[1], '1.png'):
+        (tmp_path / 'b.csv').write_text(f'image,x,y,w,h\n{name},1,2,3,4\n')
+        (tmp_path / 'root').mkdir(exist_ok=True)
+        pictures = open_source(path, image_root=tmp_path / 'root',
+                               box_file=tmp_path / 'b.csv').pictures
+        assert [len(one.boxes) for one in pictures] == [0, 1, 0]
+
+
+def test_the_number_0_is_a_picture_and_a_score(tmp_path: Path) -> None:
+    (tmp_path / 'b.json').write_text(json.dumps([
+        dict(image_id=0, bbox=[5, 6, 40, 30], score=0.)]))
+    boxes = BoxFile(tmp_path / 'b.json')
+    found, scores = boxes.boxes_of('a.png', Path('a.png'), 0)
+    np.testing.assert_array_equal(found, [[5, 6, 45, 36]])
+    assert scores.tolist() == [0]
+    assert not len(boxes.boxes_of('b.png', Path('b.png'), 1)[0])

@@ -95,3 +95,11 @@ def test_earlier_parts_are_found_by_content_or_group() -> None:
     content = dict(groups={'a': 'val'}, pictures={'11': 'test'})
     assert read_earlier(content, ['a', 'b', 'c'], ['00', '11', '22']) == [
         'val', 'test', None]
+
+
+def test_divided_groups_give_no_part_to_new_pictures() -> None:
+    content = dict(groups={'a': 'train', 'b': 'test'},
+                   pictures={'11': 'train', '22': 'val', '33': 'test'})
+    assert read_earlier(content, ['a', 'a', 'a', 'b', 'b'],
+                        ['11', '22', '99', '33', '88']) == [
+        'train', 'val', None, 'test', 'test']

@@ -4,12 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpose_ext.equine.source_pictures import Horse, Picture
-from mmpose_ext.equine.split_files import SplitData, output_names
+from mmpose_ext.equine.source_pictures import Horse, SourcePicture
+from mmpose_ext.equine.split_files import (
+    SplitData,
+    output_names,
+    split_record,
+)
 
 
-def picture(name: str, digest: str = 'f' * 64) -> Picture:
-    return Picture(Path(name), name, (4, 4), (), digest, np.uint64(0))
+def picture(name: str, digest: str = 'f' * 64) -> SourcePicture:
+    return SourcePicture(Path(name), name, (4, 4), (), digest, np.uint64(0))
 
 
 def test_names_are_flat_and_each_once() -> None:
@@ -23,9 +27,20 @@ def test_names_are_flat_and_each_once() -> None:
 
 def test_an_empty_part_is_told() -> None:
     horse = Horse(np.zeros((26, 2)), np.full(26, 2), np.ones(4))
-    one = Picture(Path('x'), 'x', (4, 4), (horse, ), 'f', np.uint64(0))
+    one = SourcePicture(Path('x'), 'x', (4, 4), (horse, ), 'f',
+                        np.uint64(0))
     text = SplitData((one, ), ('g', ), ('train', ),
                      dict(split=[.8, .2, 0.]), None).describe()
     train, val, test = text.splitlines()[:3]
     assert train == 'train: 1 pictures, 1 horses, 1 groups'
     assert 'too few groups' in val and 'too few groups' not in test
+
+
+def test_a_divided_group_has_no_part_but_its_pictures_do() -> None:
+    pictures = tuple(picture(f'{i}.png', str(i)) for i in range(3))
+    record = split_record(SplitData(
+        pictures, ('a', 'a', 'b'), ('train', 'val', 'val'), {}, None),
+        ['0.png', '1.png', '2.png'])
+    assert record['groups'] == {'b': 'val'}
+    assert [each['part'] for each in record['pictures'].values()] == [
+        'train', 'val', 'val']

@@ -15,10 +15,11 @@ from mmpose_ext.equine.sources import Picture
 from mmpose_ext.equine.visualize import (
     Comparison,
     Painter,
+    _place,
     write_comparisons,
 )
 from mmpose_ext.equine.visualizer import Pen
-from mmpose_ext.storage import VideoReader, VideoWriter
+from mmpose_ext.storage import DataError, VideoReader, VideoWriter
 from tests.unit.equine.trained_files import (
     ROOT,
     picture,
@@ -151,3 +152,50 @@ def test_what_cannot_be_is_one_error_and_nothing_written(
                      *words) == 1
     assert capsys.readouterr().err.strip().count('error:') == 1
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('out', ['horse', 'horse/val', 'horse/val/0.png'])
+def test_the_pictures_of_a_coco_file_are_never_overwritten(
+        checkpoint: str, tmp_path: Path, out: str) -> None:
+    labels = tmp_path / 'horse' / 'annotations'
+    path = write_coco(tmp_path / 'horse' / 'val')
+    labels.mkdir()
+    path = path.rename(labels / 'horse_val.json')
+    before = sorted(tmp_path.rglob('*'))
+    assert visualize(checkpoint, path, '--out', tmp_path / out,
+                     '--overwrite') == 1
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_neither_the_picture_nor_the_checkpoint_is_overwritten(
+        tmp_path: Path) -> None:
+    (tmp_path / 'model').mkdir()
+    weights = save_checkpoint(tmp_path / 'model' / 'm.pth')
+    folder = write_folder(tmp_path / 'in')
+    before = (folder / 'a0.png').read_bytes()
+    assert visualize(weights, folder / 'a0.png', '--out',
+                     folder / 'a0.png') == 1
+    assert (folder / 'a0.png').read_bytes() == before
+    assert visualize(weights, folder, '--out', tmp_path / 'model',
+                     '--overwrite') == 1
+    assert weights.is_file()
+
+
+def test_pictures_of_a_coco_file_stay_in_the_folder(checkpoint: str,
+                                                    tmp_path: Path) -> None:
+    path = write_coco(tmp_path / 'coco')
+    victim = tmp_path / 'victim.png'
+    (tmp_path / 'coco' / '0.png').rename(victim)
+    path.write_text(path.read_text().replace('"0.png"', '"../victim.png"')
+                    .replace('"1.png"', f'"{tmp_path}/coco/1.png"'))
+    (tmp_path / 'deep').mkdir()
+    out = tmp_path / 'deep' / 'out'
+    assert visualize(checkpoint, path, '--out', out, '--image-root',
+                     tmp_path / 'coco') == 0
+    names = {file.name for file in out.iterdir()}
+    assert len(names) == 3 and {'1.png', '2.png'} < names
+    assert [file.name for file in (tmp_path / 'deep').iterdir()] == ['out']
+    with pytest.raises(DataError, match='leads out'):
+        _place(out, '../victim.png')
+    with pytest.raises(DataError, match='leads out'):
+        _place(out, str(victim))

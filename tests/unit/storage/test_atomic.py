@@ -4,7 +4,12 @@ import os
 
 import pytest
 
-from mmpose_ext.storage import DataError, atomic_file, atomic_folder
+from mmpose_ext.storage import (
+    DataError,
+    atomic_file,
+    atomic_folder,
+    refuse_to_replace,
+)
 
 
 def names(folder):
@@ -119,3 +124,32 @@ def test_folder_refuses_a_file(tmp_path):
     with (pytest.raises(DataError, match='found a file'),
           atomic_folder(tmp_path / 'data', overwrite=True)):
         pass
+
+
+def test_what_is_read_may_not_be_replaced(tmp_path, monkeypatch):
+    out, other = tmp_path / 'out', tmp_path / 'other'
+    (out / 'sub').mkdir(parents=True)
+    other.mkdir()
+    for folder in (out / 'sub', other):
+        (folder / 'a.txt').write_text('a')
+    (out / 'to_file').symlink_to(other / 'a.txt')
+    (out / 'to_folder').symlink_to(other)
+    (other / 'into').symlink_to(out / 'sub' / 'a.txt')
+    (tmp_path / 'alias').symlink_to(out)
+    monkeypatch.chdir(tmp_path)
+    for source in (out, out / 'sub' / 'a.txt', 'out/sub', out / 'to_file',
+                   out / 'to_folder' / 'a.txt', other / 'into',
+                   tmp_path / 'alias' / 'sub', 'alias'):
+        with pytest.raises(DataError, match='which is read'):
+            refuse_to_replace(out, [other / 'a.txt', source])
+    with pytest.raises(DataError, match='which is read'):
+        refuse_to_replace('alias', [out / 'sub'])
+
+
+def test_what_is_read_elsewhere_leaves_a_folder_free(tmp_path):
+    out = tmp_path / 'out'
+    out.mkdir()
+    refuse_to_replace(out, [
+        tmp_path, tmp_path / 'a.txt', tmp_path / 'out2',
+        out / '..' / 'a.txt', tmp_path / 'missing'])
+    refuse_to_replace(tmp_path / 'new', [tmp_path, out])

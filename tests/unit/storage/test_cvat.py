@@ -31,7 +31,8 @@ def test_flags_become_visibilities(tmp_path: Path) -> None:
     assert labels.names == ('a', 'b', 'c')
     assert image.size == (200, 100) and image.file == tmp_path / 'x.png'
     assert image.instances[0].visibility.tolist() == [2, 1, 0]
-    assert image.instances[0].points.tolist() == [[1, 2], [3, 4], [0, 0]]
+    assert image.instances[0].points.tolist() == [
+        [.5, 1.5], [2.5, 3.5], [0, 0]]
     assert labels.left_out == {'pictures without points': 1}
 
 
@@ -46,7 +47,7 @@ def test_groups_tell_animals_apart(tmp_path: Path) -> None:
         + points('a', 3, 4, 'group_id="2"') + box('group_id="2"')
     ).images[0].instances
     assert first.box is None
-    assert second.points.tolist() == [[3, 4]]
+    assert second.points.tolist() == [[2.5, 3.5]]
     assert second.box.tolist() == [1, 2, 10, 20]
 
 

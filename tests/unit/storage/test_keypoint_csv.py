@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmpose_ext.storage import read_keypoint_csv
+import pytest
+
+from mmpose_ext.storage import DataError, read_keypoint_csv
 
 
 def test_columns_in_any_order_and_empty_visibility(tmp_path: Path) -> None:
@@ -30,3 +32,11 @@ def test_visibility_may_be_left_out(tmp_path: Path) -> None:
     [image] = read_keypoint_csv(path, tmp_path / 'pictures').images
     assert image.instances[0].visibility.tolist() == [2]
     assert image.size is None
+
+
+def test_a_table_without_a_header_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'l.csv'
+    for content in ('\ufeff', '\n'):
+        path.write_text(content, encoding='utf-8')
+        with pytest.raises(DataError, match='header'):
+            read_keypoint_csv(path)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmpose_ext.storage import LabelSet, read_label_studio
+from mmpose_ext.storage import DataError, LabelSet, read_label_studio
 
 
 def region(name: str, x: float, y: float, **more: Any) -> dict[str, Any]:
@@ -39,14 +39,14 @@ def test_per_cent_become_pixels(tmp_path: Path) -> None:
     [image] = labels.images
     assert labels.names == ('nose', 'tail')
     assert (image.size, image.name) == ((200, 100), 'x.png')
-    assert image.instances[0].points.tolist() == [[100, 25], [0, 100]]
+    assert image.instances[0].points.tolist() == [[99.5, 24.5], [-.5, 99.5]]
     assert image.instances[0].visibility.tolist() == [2, 2]
 
 
 def test_turning_the_view_changes_nothing(tmp_path: Path) -> None:
     """The program turns the places back before it stores them."""
     labels = read(tmp_path, [region('nose', 50, 25, image_rotation=270)])
-    assert labels.images[0].instances[0].points.tolist() == [[100, 25]]
+    assert labels.images[0].instances[0].points.tolist() == [[99.5, 24.5]]
 
 
 @pytest.mark.parametrize('more', [
@@ -67,9 +67,9 @@ def test_points_below_a_rectangle_are_an_animal(tmp_path: Path) -> None:
         region('nose', 60, 60, parentID='b'),
         region('tail', 90, 90, parentID='b')])
     first, second = labels.images[0].instances
-    assert first.points[0].tolist() == [20, 10]
+    assert first.points[0].tolist() == [19.5, 9.5]
     assert first.visibility.tolist() == [2, 0]
-    assert second.points.tolist() == [[120, 60], [180, 90]]
+    assert second.points.tolist() == [[119.5, 59.5], [179.5, 89.5]]
     assert second.box.tolist() == [100, 50, 100, 50]
 
 
@@ -94,7 +94,7 @@ def test_the_newest_annotation_counts_unless_cancelled(
         [{'id': 1, 'data': {'image': 'x.png'}, 'annotations': annotations},
          {'id': 2, 'data': {'image': 'y.png'}, 'annotations': []}]))
     labels = read_label_studio(path)
-    assert labels.images[0].instances[0].points.tolist() == [[40, 20]]
+    assert labels.images[0].instances[0].points.tolist() == [[39.5, 19.5]]
     assert labels.left_out == {'tasks without an annotation': 1}
 
 
@@ -109,7 +109,7 @@ def test_json_min_has_an_entry_for_each_annotation(tmp_path: Path) -> None:
         for number, day in ((7, 2), (8, 1))]
     path.write_text(json.dumps(entries))
     [image] = read_label_studio(path).images
-    np.testing.assert_allclose(image.instances[0].points, [[40, 50]])
+    np.testing.assert_allclose(image.instances[0].points, [[39.5, 49.5]])
 
 
 @pytest.mark.parametrize('address', [
@@ -119,3 +119,18 @@ def test_json_min_has_an_entry_for_each_annotation(tmp_path: Path) -> None:
 def test_addresses_of_pictures(tmp_path: Path, address: str) -> None:
     labels = read(tmp_path, [region('nose', 1, 1)], image=address)
     assert labels.images[0].file == tmp_path / 'x.png'
+
+
+@pytest.mark.parametrize('key', ['id', 'parentID'])
+@pytest.mark.parametrize('value', [['r'], {'r': 1}])
+def test_names_of_regions_are_texts(tmp_path: Path, key: str,
+                                    value: object) -> None:
+    with pytest.raises(DataError, match=f"task 5, key '{key}'"):
+        read(tmp_path, [region('nose', 1, 1, **{key: value})])
+
+
+@pytest.mark.parametrize('key', ['id', 'parentID'])
+def test_names_of_rectangles_are_texts(tmp_path: Path, key: str) -> None:
+    with pytest.raises(DataError, match=f"task 5, key '{key}'"):
+        read(tmp_path, [region('nose', 1, 1),
+                        {**rectangle('a', 0, 0, 5, 5), key: ['a']}])

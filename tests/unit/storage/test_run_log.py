@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmpose_ext.storage import DataError
-from mmpose_ext.storage.run_log import RunLog, figures_of, read_scalars
+from mmpose_ext.storage.run_log import Record, RunLog, figures_of
 
 
 def train(step: int, loss: float, epoch: int | None = None) -> dict:
@@ -31,8 +31,13 @@ RUN = [train(10, .5, 1), train(20, .4, 1), val(1, .1), train(30, .3, 2),
        train(40, .2, 2), val(2, .2)]
 
 
+def records(path: Path) -> tuple[list[Record], list[Record]]:
+    log = RunLog(path)
+    return log.train, log.val
+
+
 def test_records_are_split_and_placed_in_epochs(tmp_path: Path) -> None:
-    found = read_scalars(write(tmp_path / 'scalars.json', RUN))
+    found = records(write(tmp_path / 'scalars.json', RUN))
     assert [record['x'] for record in found[0]] == [.5, 1., 1.5, 2.]
     assert [record['x'] for record in found[1]] == [1, 2]
     assert [record['coco/AP'] for record in found[1]] == [.1, .2]
@@ -62,7 +67,7 @@ def test_resumed_run_replaces_what_lay_beyond(tmp_path: Path) -> None:
     # taken up after the first epoch: 30 comes again, 40 has not come yet
     write(tmp_path / 'run_2' / 'vis_data' / 'scalars.json',
           [train(30, .9, 2)])
-    found = read_scalars(tmp_path)
+    found = records(tmp_path)
     assert [(item['iter'], item['loss']) for item in found[0]] == [
         (10, .5), (20, .4), (30, .9)]
     assert [item['coco/AP'] for item in found[1]] == [.1]
@@ -76,7 +81,7 @@ def test_one_run_of_a_work_directory_can_be_read_alone(
 
 
 def test_repeated_step_counts_once(tmp_path: Path) -> None:
-    _, found = read_scalars(write(tmp_path / 's.json', [*RUN, val(2, .15)]))
+    _, found = records(write(tmp_path / 's.json', [*RUN, val(2, .15)]))
     assert [record['coco/AP'] for record in found] == [.1, .15]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mmpose_ext.storage import DataError
 from mmpose_ext.training import ResumableEarlyStoppingHook
 
 from .conftest import ToyMetric
@@ -83,3 +84,18 @@ def test_loading_weights_is_no_resume(toy_runner, changes, follow, tmp_path):
     fresh.load_or_resume()
     assert hook_of(fresh).wait_count == 0
     assert hook_of(fresh).best_score == float('inf')
+
+
+@pytest.mark.parametrize('begin, epochs', [(0, 8), (6, 9), (2 / 3, 9)])
+def test_validations_before_the_beginning_do_not_count(
+        toy_runner, changes, follow, begin, epochs):
+    changes['custom_hooks'][0]['begin'] = begin
+    runner = follow(toy_runner(**changes))
+    runner.train()
+    assert runner.epoch == epochs
+
+
+def test_beginning_before_the_run_is_an_error(toy_runner, changes):
+    changes['custom_hooks'][0]['begin'] = -1
+    with pytest.raises(DataError, match='EarlyStoppingHook.begin'):
+        toy_runner(**changes).train()

@@ -64,3 +64,18 @@ def test_resumed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     resumed = train(tmp_path / 'part', HOOK, resume=True).model.state_dict()
     for name, value in whole.items():
         assert torch.equal(resumed[name], value), name
+
+
+def test_resumed_state_of_the_optimizer_takes_over_the_order(
+        tmp_path: Path) -> None:
+    """A run that began without the hook goes on as it would have."""
+    kill = dict(type='mmpose_ext.KillHook', stage='after_train_iter', at=15)
+    with pytest.raises(Killed):
+        train(tmp_path / 'part', kill)
+    resumed = train(tmp_path / 'part', HOOK, resume=True)
+    plain = train(tmp_path / 'plain').model.state_dict()
+    for name, value in resumed.model.state_dict().items():
+        torch.testing.assert_close(value, plain[name], rtol=1e-4, atol=1e-5)
+    weight = resumed.model.layers[0].weight
+    momentum = resumed.optim_wrapper.optimizer.state[weight]['momentum_buffer']
+    assert momentum.stride() == weight.stride()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from types import ModuleType
 
@@ -168,3 +169,32 @@ def test_line_of_a_validation_leaves_details_to_the_monitors(
     assert {key: logged[key] for key in figures} == figures
     assert line.split('  ')[2:5] == [
         'error: 0.00', 'horse/PCK: 0.50', 'coco/AP (M): -1.00']
+
+
+class TestSwitch:
+
+    def build(self, tmp_path, kind: str, **settings) -> OptionalVisBackend:
+        return OptionalVisBackend(
+            dict(type=kind), save_dir=str(tmp_path), **settings)
+
+    def test_backend_waits_for_its_variable(
+            self, tmp_path, monkeypatch, caplog) -> None:
+        monkeypatch.delenv('SEND_IT', raising=False)
+        off = self.build(tmp_path, 'LocalVisBackend', enabled_by='SEND_IT')
+        off.add_scalar('loss', 1.)
+        assert off.experiment is None and not list(tmp_path.iterdir())
+        monkeypatch.setenv('SEND_IT', 'yes')
+        self.build(tmp_path, 'LocalVisBackend',
+                   enabled_by='SEND_IT').add_scalar('loss', 1.)
+        assert (tmp_path / 'scalars.json').is_file()
+
+    @pytest.mark.parametrize('key', ['', 'secret'])
+    def test_weights_and_biases_without_a_key_stays_offline(
+            self, tmp_path, monkeypatch, key: str) -> None:
+        monkeypatch.setenv('HOME', str(tmp_path))
+        monkeypatch.setenv('WANDB_API_KEY', key)
+        # deleted again at the end of the test, whoever sets it
+        monkeypatch.setenv('WANDB_MODE', 'x')
+        monkeypatch.delenv('WANDB_MODE')
+        self.build(tmp_path, 'WandbVisBackend')
+        assert os.environ.get('WANDB_MODE') == (None if key else 'offline')
