@@ -81,7 +81,9 @@ def run_command(command: str,
     # The family, and so the options, are known once the config is.
     path = _likely_config(argv)
     if path is None:
-        parser.epilog = 'Further options depend on the family of CONFIG.'
+        parser.epilog = (
+            'Further options depend on the family of CONFIG: '
+            f'tools/{command}.py CONFIG --help lists them.')
         parser.parse_args(argv)
         parser.error('the config must be a .py file')
     try:

@@ -1,6 +1,6 @@
 # From AP-10K's weights, in three phases: head and last stage, then stage by
 # stage, then all but the first layers with mild augmentation. The phases are
-# fractions of the run, so that any train_cfg.max_epochs has all three.
+# fractions of the run: they follow train_cfg.max_epochs.
 _base_ = ['_base_/rtmpose-m.py']
 pretrained = 'checkpoints/rtmpose-m_simcc-ap10k_pt-aic-coco_210e-256x256-' \
     '7a041aa1_20230206.pth'

@@ -123,7 +123,9 @@ def _panels(train: list[Record], val: list[Record],
     for name, curve in figures.items():
         if set(curve[1]) == {-1}:  # COCO's word for: no such objects
             continue
-        title = f'validation, {_unit_of(name, curve[1])}'
+        # a bound, or a trivial figure, goes with the figure it belongs to
+        _, values = figures.get(_stem(name), curve)
+        title = f'validation, {_unit_of(name, values)}'
         panels.setdefault(title, {})[name] = curve
     panels[_TIME] = _collect(train, ('time', 'data_time'))
     return {title: curves for title, curves in panels.items() if curves}

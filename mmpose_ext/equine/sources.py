@@ -46,6 +46,7 @@ class Picture:
         box_scores: (N,); None: as `boxes`.
         truth: (N, K, 2) annotated points, px, NaN where absent; None if
             there are no annotations.
+        truth_seen: (N, K) whether a point is visible, not occluded.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Picture:
     boxes: Array | None = None
     box_scores: Array | None = None
     truth: Array | None = None
+    truth_seen: Array | None = None
 
 
 @dataclass(eq=False)
@@ -210,7 +212,9 @@ def _read_coco(path: Path, root: Path) -> list[Picture]:
             names[image_id], image_id, Path(infos[0]['img_path']),
             boxes=np.concatenate([info['bbox'] for info in infos]),
             box_scores=np.ones(len(infos), np.float32),
-            truth=np.where(visible[..., None] > 0, points, np.nan)))
+            truth=np.where(visible[..., None] > 0, points, np.nan),
+            truth_seen=np.array([info['raw_ann_info']['keypoints'][2::3]
+                                 for info in infos]) == 2))
     return pictures
 
 

@@ -114,6 +114,7 @@ class HorseTransferHook(Hook):
             return
         if file is None:
             runner.logger.info('pretrained=None: training from scratch')
+            _warn_of_random_frozen(runner)
             return
         if not Path(file).is_file():
             raise DataError(file, 'pretrained', 'a checkpoint', 'nothing',
@@ -121,6 +122,18 @@ class HorseTransferHook(Hook):
         checkpoint = load_checkpoint(file, map_location='cpu')
         report = transfer_weights(runner.model, checkpoint, file, self.parts)
         runner.logger.info(f'Weights from {file}:\n{report}')
+
+
+def _warn_of_random_frozen(runner: Runner) -> None:
+    """Say how to thaw what would be frozen as it was drawn."""
+    for number, hook in enumerate(runner.cfg.get('custom_hooks', [])):
+        for key in ('always_frozen', 'patterns'):
+            freezes = str(hook['type']).lower().endswith('freezehook')
+            if freezes and hook.get(key):
+                runner.logger.warning(
+                    f'{", ".join(hook[key])} stay frozen with random '
+                    'weights; to train them: --cfg-options '
+                    f'custom_hooks.{number}.{key}=[]')
 
 
 @dataclass

@@ -278,7 +278,8 @@ def _show(files: list[VerifiedFile], findings: list[Finding],
     for item in errors:
         print(f'error: {item.as_error()}')
     if not errors:
-        print('no problems')
+        print(f'no errors, {len(warnings)} warnings; --strict counts these'
+              if warnings else 'no problems')
 
 
 def _find_datasets(settings: Any,

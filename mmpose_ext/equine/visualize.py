@@ -213,7 +213,7 @@ class Painter:
             image[y:bottom, x:right], truth - (x, y),
             comparison.keypoints - (x, y), comparison.scores,
             boxes - (x, y, x, y) if self.draw_bbox else None, self.pen,
-            height)
+            height, comparison.picture.truth_seen)
 
 
 def write_comparisons(folder: Path, found: Sequence[Comparison],

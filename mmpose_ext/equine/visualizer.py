@@ -207,7 +207,7 @@ def draw_legend(width: int, pen: Pen = Pen()) -> Array:
         ndarray: (H, width, 3) BGR uint8.
     """
     entries: list[tuple[str, Color, bool]] = [
-        (f'score < {pen.kpt_thr:g}', MIDDLE, False)]
+        (f'occluded, or score < {pen.kpt_thr:g}', MIDDLE, False)]
     if pen.style == 'sides':
         entries = [('left', LEFT, True), ('right', RIGHT, True),
                    ('midline', MIDDLE, True), *entries]
@@ -238,7 +238,8 @@ def draw_comparison(image: Array,
                     scores: Array | None = None,
                     boxes: Array | None = None,
                     pen: Pen = Pen(),
-                    height: int = 480) -> Array:
+                    height: int = 480,
+                    truth_seen: Array | None = None) -> Array:
     """Truth on the left; on the right the prediction.
 
     Thin red lines lead from each predicted point to where it should be.
@@ -251,6 +252,8 @@ def draw_comparison(image: Array,
         boxes (ndarray, optional): (N, 4) px. Defaults to None: not drawn.
         pen (Pen): How. Defaults to ``Pen()``.
         height (int): Of the result, px. Defaults to 480.
+        truth_seen (ndarray, optional): (N, K); the other points of the truth
+            are occluded, and hollow. Defaults to None.
 
     Returns:
         ndarray: (height, W', 3) BGR uint8.
@@ -268,7 +271,7 @@ def draw_comparison(image: Array,
 
     if boxes is not None:
         boxes = enlarge(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
-    left = draw_poses(large, enlarge(truth), None, boxes, pen)
+    left = draw_poses(large, enlarge(truth), truth_seen, boxes, pen)
     right = draw_poses(large, enlarge(keypoints), scores, boxes, pen)
     for start, end in zip(enlarge(keypoints).reshape(-1, 2),
                           enlarge(truth).reshape(-1, 2), strict=True):

@@ -402,8 +402,6 @@ def _report(runner: Runner, state: FreezeState, changed: set[str]) -> None:
     parts.append(f'{training / 1e6:.3f} M of {sum(sizes.values()) / 1e6:.3f} '
                  'M parameters train')
     log_parameter_table(runner, f'{state.title}: {"; ".join(parts)}')
-    # not resumed: written again when the run enters its state
-    runner.message_hub.update_scalar('train/phase', state.phase,
-                                     resumed=False)
+    runner.message_hub.update_scalar('train/phase', state.phase)
     runner.message_hub.update_scalar('train/trainable_params_M',
-                                     training / 1e6, resumed=False)
+                                     training / 1e6)

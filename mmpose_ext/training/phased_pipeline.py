@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.dataset import Compose
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from mmpose_ext.registry import HOOKS
@@ -54,6 +54,8 @@ class PhasedPipelineHook(Hook):
         Raises:
             DataError: If the switches or the data do not fit.
         """
+        if not isinstance(runner._train_loop, BaseLoop):
+            return  # a test, for which no training data is read
         loop = runner.train_loop
         name = config_name(runner.cfg)
         if isinstance(loop, IterBasedTrainLoop):

@@ -188,7 +188,7 @@ class StageLRHook(Hook):
         groups = runner.optim_wrapper.optimizer.param_groups
         for stage, number in self._group_of_stage.items():
             runner.message_hub.update_scalar(
-                f'train/lr/{stage}', groups[number]['lr'], resumed=False)
+                f'train/lr/{stage}', groups[number]['lr'])
 
 
 def parameter_kinds(model: nn.Module) -> dict[str, str]:

@@ -114,6 +114,14 @@ def test_phases_change_where_their_number_does() -> None:
     assert not list(curves.phase_changes(records[:3]))
 
 
+def test_bounds_go_with_their_figure_whatever_their_values() -> None:
+    panels = curves._panels([], [{
+        'horse/NE': 1.3, 'horse/NE_low': .9, 'horse/NE_high': 1.7,
+        'horse/NE_trivial': .5, 'step': 1, 'x': 1}])
+    assert {title: len(lines) for title, lines in panels.items()} == {
+        'validation, horse/NE': 4}
+
+
 def test_unknown_numbers_leave_gaps(tmp_path: Path) -> None:
     records = [*RUN, train(50, float('nan'), 3), val(3, float('nan'))]
     path = write(tmp_path / 's.json', records)

@@ -13,7 +13,7 @@ from mmengine.dataset import (
     RepeatDataset,
 )
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpose.datasets import CombinedDataset
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
@@ -192,12 +192,13 @@ class TestFinding:
     def test_each_data_set_gets_its_own(self):
         parts = [PipelineToy(noise(0)), PipelineToy(noise(0))]
         hook = PhasedPipelineHook([dict(begin=0, pipeline=noise(4))])
-        loader = SimpleNamespace(dataset=SimpleNamespace(datasets=parts),
-                                 _iterator=None)
+        loop = object.__new__(EpochBasedTrainLoop)
+        loop.dataloader = SimpleNamespace(
+            dataset=SimpleNamespace(datasets=parts), _iterator=None)
+        loop._epoch, loop._max_epochs = 0, 2
         infos: list[str] = []
         runner = SimpleNamespace(
-            train_loop=SimpleNamespace(dataloader=loader, epoch=0,
-                                       max_epochs=2),
+            train_loop=loop, _train_loop=loop,
             cfg=SimpleNamespace(filename=None),
             logger=SimpleNamespace(info=infos.append))
         hook.before_run(runner)
@@ -207,6 +208,11 @@ class TestFinding:
         assert parts[0].pipeline.transforms[0] is not (
             parts[1].pipeline.transforms[0])
         assert infos == ['pipeline 1 of 1: ToyNoise']
+
+    def test_a_test_reads_no_training_data(self):
+        hook = PhasedPipelineHook([dict(begin=0, pipeline=noise(4))])
+        # the Runner would build the loop when asked for `train_loop`
+        hook.before_run(SimpleNamespace(_train_loop=dict(by_epoch=True)))
 
 
 class TestErrors:
