@@ -110,9 +110,15 @@ def open_input(config: Config, arguments: argparse.Namespace,
         detector = load_detector(arguments.det_config,
                                  arguments.det_checkpoint, device,
                                  arguments.det_score_thr)
-    return open_source(arguments.input, config, arguments.image_root,
-                       arguments.bbox_file, detector,
-                       arguments.skip_unreadable)
+    source = open_source(arguments.input, config, arguments.image_root,
+                         arguments.bbox_file, detector,
+                         arguments.skip_unreadable)
+    if detector is None and any(picture.boxes is None
+                                for picture in source.pictures):
+        print('note: where no box is given, the whole picture is taken for '
+              'one; --bbox-file or --det-config tells where the horses are',
+              file=sys.stderr)
+    return source
 
 
 def paths_read(arguments: argparse.Namespace,

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpose.registry import MODELS
@@ -340,6 +341,18 @@ def test_missing_file_names_both_ways_out(tmp_path) -> None:
     assert ('python tools/download_checkpoints.py --only hrnet-w32-ap10k`'
             in caught.value.hint)
     assert 'pretrained=None' in caught.value.hint
+
+
+def test_frozen_random_weights_are_named(tmp_path, monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(MMLogger, 'warning',
+                        lambda self, text, *_: said.append(text))
+    freeze = dict(type='mmpose_ext.FreezeHook', patterns=['stem', 'layer1'])
+    hooks = [dict(type='mmpose_ext.HorseTransferHook'), freeze]
+    runner_for(tmp_path / 'run', None, custom_hooks=hooks).train()
+    assert [text for text in said if 'random' in text] == [
+        'stem, layer1 stay frozen with random weights; to train them: '
+        '--cfg-options custom_hooks.1.patterns=[]']
 
 
 def test_config_that_does_not_say_is_refused(tmp_path) -> None:
