@@ -28,6 +28,7 @@ from mmpose_ext.direction.datasets import (
 from mmpose_ext.direction.duplicates import near_duplicates
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError, NpzArchive
+from mmpose_ext.training.config_check import find_settings
 
 Array = np.ndarray
 
@@ -137,7 +138,8 @@ def _build_datasets(config: Config,
     """Data sets by their place in the config; those that fail are noted."""
     datasets: dict[str, DirectionDataset] = {}
     for loader in LOADERS:
-        for place, settings in _find_datasets(config.get(loader), loader):
+        for place, settings in find_settings(
+                config.get(loader), loader, _is_direction):
             try:
                 datasets[place] = DATASETS.build(settings)
             except DataError as error:
@@ -160,22 +162,10 @@ def check_record(record: DirectionRecord, report: Report) -> None:
     report.warnings += _odd_labels(record)
 
 
-def _find_datasets(settings: Any,
-                   place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Settings of every DirectionDataset, however wrapped."""
-    if isinstance(settings, Mapping):
-        kind = settings.get('type')
-        if kind is DirectionDataset or str(kind).split(
-                '.')[-1] == DirectionDataset.__name__:
-            yield place, settings
-            return
-        children: Any = settings.items()
-    elif isinstance(settings, (list, tuple)):
-        children = enumerate(settings)
-    else:
-        return
-    for key, value in children:
-        yield from _find_datasets(value, f'{place}.{key}')
+def _is_direction(settings: Mapping[str, Any]) -> bool:
+    kind = settings.get('type')
+    return kind is DirectionDataset or str(kind).split(
+        '.')[-1] == DirectionDataset.__name__
 
 
 def _describe(dataset: DirectionDataset, place: str, report: Report) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -50,6 +50,7 @@ from mmpose_ext.equine.near_duplicates import near_pairs
 from mmpose_ext.equine.worst_samples import draw_worst_samples
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.training.config_check import find_settings
 
 Array = np.ndarray
 
@@ -123,7 +124,8 @@ def run(config: Config, arguments: Namespace) -> int:
     general: list[Finding] = []
     places: dict[Path, str] = {}
     for loader in LOADERS:
-        for place, settings in _find_datasets(config.get(loader), loader):
+        for place, settings in find_settings(
+                config.get(loader), loader, _has_annotations):
             path, folder = _locate(settings)
             if path in verified:
                 if (loader == 'test_dataloader'
@@ -282,20 +284,8 @@ def _show(files: list[VerifiedFile], findings: list[Finding],
               if warnings else 'no problems')
 
 
-def _find_datasets(settings: Any,
-                   place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Settings of every data set with annotations, however wrapped."""
-    if isinstance(settings, Mapping):
-        if settings.get('ann_file'):
-            yield place, settings
-            return
-        children: Any = settings.items()
-    elif isinstance(settings, (list, tuple)):
-        children = enumerate(settings)
-    else:
-        return
-    for key, value in children:
-        yield from _find_datasets(value, f'{place}.{key}')
+def _has_annotations(settings: Mapping[str, Any]) -> bool:
+    return bool(settings.get('ann_file'))
 
 
 def _locate(settings: Mapping[str, Any]) -> tuple[Path, Path]:

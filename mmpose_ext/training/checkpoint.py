@@ -23,6 +23,7 @@ from mmpose_ext.compat.checkpoints import damage
 from mmpose_ext.registry import HOOKS
 from mmpose_ext.storage.atomic import atomic_file
 from mmpose_ext.storage.errors import DataError
+from mmpose_ext.training.phases import run_progress
 from mmpose_ext.training.recovery import (
     find_whole_checkpoint,
     remove_temporaries,
@@ -174,7 +175,8 @@ class ResumableCheckpointHook(CheckpointHook):
         """Note that the validation is done, and save if it is the best."""
         if not isinstance(runner._train_loop, BaseLoop):
             return  # validation without training
-        runner.message_hub.update_info('last_validation', _progress(runner))
+        runner.message_hub.update_info('last_validation',
+                                       run_progress(runner)[0])
         with self._old_files_last():
             super().after_val_epoch(runner, metrics)
 
@@ -223,7 +225,7 @@ class ResumableCheckpointHook(CheckpointHook):
 
     @staticmethod
     def _validation_was_missed(runner: Runner) -> bool:
-        loop, done = runner.train_loop, _progress(runner)
+        loop, done = runner.train_loop, run_progress(runner)[0]
         if runner.val_loop is None:
             return False
         loop._decide_current_val_interval()
@@ -287,12 +289,6 @@ def _is_news(record: logging.LogRecord) -> bool:
     message = record.getMessage()
     return '"FileClient"' not in message and (
         '"HardDiskBackend"' not in message)
-
-
-def _progress(runner: Runner) -> int:
-    """What the training loop counts when it decides on validating."""
-    loop = runner.train_loop
-    return loop.iter if isinstance(loop, IterBasedTrainLoop) else loop.epoch
 
 
 def _bare_model(runner: Runner) -> Any:

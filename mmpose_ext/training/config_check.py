@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +167,30 @@ def _changes(old: Any, new: Any) -> Iterator[tuple[str, Any]]:
         elif old[key] != value:
             for part, changed in _changes(old[key], value):
                 yield f'.{key}{part}', changed
+
+
+def find_settings(
+    settings: Any, place: str, wanted: Callable[[Mapping[str, Any]], bool]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Find parts of a config, however deep they are wrapped.
+
+    Args:
+        settings (Any): The config or a part of it.
+        place (str): Its dotted place.
+        wanted (Callable): Whether a dict of settings is looked for; what is
+            inside of one is not searched.
+
+    Yields:
+        tuple[str, Mapping]: Dotted place and settings.
+    """
+    if isinstance(settings, Mapping):
+        if wanted(settings):
+            yield place, settings
+            return
+        children: Any = settings.items()
+    elif isinstance(settings, (list, tuple)):
+        children = enumerate(settings)
+    else:
+        return
+    for key, value in children:
+        yield from find_settings(value, f'{place}.{key}', wanted)
