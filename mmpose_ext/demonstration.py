@@ -46,9 +46,14 @@ class Demonstration:
         subprocess.run([sys.executable, *words], cwd=project_root(),
                        env=self._environment, check=True)
 
-    def best_checkpoint(self) -> Path:
-        """The newest of the best checkpoints."""
-        return max(self.work_dir.glob('best_*.pth'),
+    def best_checkpoint(self, training: str = '') -> Path:
+        """The newest of the best checkpoints.
+
+        Args:
+            training (str): Folder of a training in the working directory.
+                Defaults to '': the directory itself.
+        """
+        return max((self.work_dir / training).glob('best_*.pth'),
                    key=lambda path: path.stat().st_mtime)
 
     @staticmethod

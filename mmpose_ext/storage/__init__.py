@@ -1,11 +1,16 @@
 """Bytes on disk turned into checked records, and written back whole."""
+from .anipose import SpacePoints, read_space_points
 from .atomic import atomic_file, atomic_folder, refuse_to_replace
+from .calibrations import CameraCalibration, read_calibrations
 from .checks import check_array, check_file, check_images, check_keys
+from .chunked_video import ChunkedVideo, find_camera_folders
 from .coco import read_coco_keypoints, read_coco_labels, read_coco_names
+from .com3d import ComTrack, read_com3d, write_com3d
 from .cvat import read_cvat_images
 from .dlc import read_dlc_names, read_dlc_project, read_dlc_tracks
 from .errors import DataError
 from .keypoint_csv import read_keypoint_csv
+from .label3d import Label3D, read_label3d, write_label3d
 from .label_studio import read_label_studio
 from .labels import (
     LabelledImage,
@@ -13,18 +18,32 @@ from .labels import (
     LabelSet,
     labels_of_tracks,
 )
+from .movement_netcdf import (
+    MovementPoses,
+    read_movement_netcdf,
+    write_movement_netcdf,
+)
 from .npz import NpzArchive, write_npz
 from .records import PointTracks
-from .sleap import read_sleap_analysis, read_slp
+from .skeleton_files import (
+    SkeletonFile,
+    read_skeleton_file,
+    write_skeleton_file,
+)
+from .sleap import read_sleap_analysis, read_sleap_edges, read_slp
 from .video import VideoReader, VideoWriter
 
 __all__ = [
-    'DataError', 'LabelSet', 'LabelledImage', 'LabelledInstance',
-    'NpzArchive', 'PointTracks', 'VideoReader', 'VideoWriter', 'atomic_file',
-    'atomic_folder', 'check_array', 'check_file', 'check_images',
-    'check_keys', 'labels_of_tracks', 'read_coco_keypoints',
-    'read_coco_labels', 'read_coco_names', 'read_cvat_images',
-    'read_dlc_names', 'read_dlc_project', 'read_dlc_tracks',
-    'read_keypoint_csv', 'read_label_studio', 'read_sleap_analysis',
-    'read_slp', 'refuse_to_replace', 'write_npz'
+    'CameraCalibration', 'ChunkedVideo', 'ComTrack', 'DataError', 'Label3D',
+    'LabelSet', 'LabelledImage', 'LabelledInstance', 'MovementPoses',
+    'NpzArchive', 'PointTracks', 'SkeletonFile', 'SpacePoints', 'VideoReader',
+    'VideoWriter', 'atomic_file', 'atomic_folder', 'check_array', 'check_file',
+    'check_images', 'check_keys', 'find_camera_folders', 'labels_of_tracks',
+    'read_calibrations', 'read_coco_keypoints', 'read_coco_labels',
+    'read_coco_names', 'read_com3d', 'read_cvat_images', 'read_dlc_names',
+    'read_dlc_project', 'read_dlc_tracks', 'read_keypoint_csv', 'read_label3d',
+    'read_label_studio', 'read_movement_netcdf', 'read_skeleton_file',
+    'read_sleap_analysis', 'read_sleap_edges', 'read_slp', 'read_space_points',
+    'refuse_to_replace', 'write_com3d', 'write_label3d',
+    'write_movement_netcdf', 'write_npz', 'write_skeleton_file'
 ]

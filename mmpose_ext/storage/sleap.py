@@ -127,6 +127,26 @@ def read_sleap_analysis(path: StrPath) -> PointTracks:
                        source=path)
 
 
+def read_sleap_edges(path: StrPath) -> np.ndarray:
+    """Read which points of a SLEAP analysis export are joined.
+
+    Args:
+        path (str | Path): The .h5 file; `edge_inds` (E, 2) may be absent.
+
+    Returns:
+        np.ndarray: (E, 2) int64 places in its names, from 0.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    path = check_file(path, ['.h5', '.hdf5'])
+    with open_hdf5(path) as file:
+        if 'edge_inds' not in file or not file['edge_inds'].size:
+            return np.zeros((0, 2), np.int64)
+        return read_dataset(file, 'edge_inds', path, dtype='iu',
+                            shape=(None, 2)).astype(np.int64)
+
+
 def _choose_instances(tables: Mapping[str, np.ndarray], tracks: Sequence[str],
                       path: Path) -> dict[tuple[int, str], int]:
     """Map (row, individual) to the instance that counts there."""

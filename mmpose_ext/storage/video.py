@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,40 @@ _EXACT_HEADERS = ('.mp4', '.mov', '.m4v')  # their frame count is no estimate
 _NEAR = 16  # frames ahead up to which decoding on beats seeking
 _TOLERANCE = 1e-3  # ms, between times of the same frame
 _INHERITED: list[Any] = []  # a parent process's handles, see _handle
+
+
+@dataclass(frozen=True)
+class VideoHeader:
+    """What a video says of itself, read without looking at its frames.
+
+    Attributes:
+        frames: Their number, or None where the format only estimates it.
+        fps: Frames per second, the mean where it varies.
+        size: Width and height in px.
+    """
+
+    frames: int | None
+    fps: float
+    size: tuple[int, int]
+
+
+def read_video_header(path: StrPath) -> VideoHeader:
+    """Read the header of a video.
+
+    Args:
+        path (str | Path): The video.
+
+    Raises:
+        DataError: If it is missing or no video.
+    """
+    path = check_file(path)
+    capture = _open(path)
+    exact = path.suffix.lower() in _EXACT_HEADERS
+    return VideoHeader(
+        int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if exact else None,
+        float(capture.get(cv2.CAP_PROP_FPS)),
+        (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
+         int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))))
 
 
 class VideoReader:

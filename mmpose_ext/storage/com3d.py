@@ -1,0 +1,121 @@
+"""Where animals are, by time point: MATLAB files ``com3d.mat``."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .checks import StrPath, check_array
+from .errors import DataError
+from .matlab import read_integers, read_matlab, read_numbers, write_matlab
+
+
+@dataclass(frozen=True, eq=False)
+class ComTrack:
+    """Centres of mass over time.
+
+    N time points, I individuals.
+
+    Args:
+        source (Path): The file that was read, or is written.
+        sample_ids (np.ndarray): (N,) int64, rising.
+        points (np.ndarray): (N, I, 3) float64 world mm, NaN = unknown.
+
+    Raises:
+        DataError: If the parts do not fit together.
+    """
+
+    source: Path
+    sample_ids: np.ndarray
+    points: np.ndarray
+
+    def __post_init__(self) -> None:
+        check_array(self.sample_ids, self.source, 'sampleID', 'i8', (None, ))
+        check_rising(self.sample_ids, self.source, 'sampleID')
+        check_array(self.points, self.source, 'com', 'f8',
+                    (len(self.sample_ids), None, 3))
+        if np.isinf(self.points).any():
+            raise DataError(self.source, 'com', 'finite values or NaN',
+                            'infinity')
+
+
+def read_com3d(path: StrPath) -> ComTrack:
+    """Read a ``com3d.mat``, ``instance<k>com3d.mat`` or ``com3d_used.mat``.
+
+    Args:
+        path (str | Path): The file, with ``com`` (N x 3 or N x 3 x I) and
+            ``sampleID``; what else there is does not matter.
+
+    Raises:
+        DataError: If it is damaged, or its parts do not fit together.
+    """
+    path = Path(path)
+    return com_track(read_matlab(path), path, '', 'com')
+
+
+def com_track(struct: Mapping[str, Any], path: Path, where: str,
+              key: str) -> ComTrack:
+    """The track in a struct with ``sampleID`` and an array N x 3 [x I].
+
+    Args:
+        struct (Mapping[str, Any]): The struct.
+        path (Path): The file for the error.
+        where (str): The struct's place in it; '' for the top.
+        key (str): The array's name.
+
+    Raises:
+        DataError: If it does not fit together.
+    """
+    points = read_numbers(struct, key, path, where)
+    ids = read_integers(struct, 'sampleID', path, where)
+    place = f'{where}.{key}' if where else f'key {key!r}'
+    if points.ndim == 2:
+        points = points[..., None]
+    check_array(points, path, place, shape=(None, 3, None))
+    if len(points) != len(ids):
+        raise DataError(path, place, f'{len(ids)} rows, one a sampleID',
+                        f'{len(points)}')
+    order = np.argsort(ids, kind='stable')
+    return ComTrack(path, ids[order],
+                    np.ascontiguousarray(points.transpose(0, 2, 1)[order]))
+
+
+def write_com3d(path: StrPath, track: ComTrack,
+                metadata: Mapping[str, Any]) -> None:
+    """Write a ``com3d.mat``, whole or not at all.
+
+    Args:
+        path (str | Path): The file, ending in .mat.
+        track (ComTrack): What to write: ``com`` N x 3, or N x 3 x I for
+            several individuals, and ``sampleID`` 1 x N.
+        metadata (Mapping[str, Any]): How it was made; a struct. MATLAB has
+            no None: it is written as the text 'None'.
+
+    Raises:
+        DataError: If the file cannot be made.
+    """
+    com = track.points.transpose(0, 2, 1)
+    write_matlab(path, {
+        'com': com[..., 0] if com.shape[2] == 1 else com,
+        'sampleID': track.sample_ids[None],
+        'metadata': {key: 'None' if value is None else value
+                     for key, value in metadata.items()},
+    })
+
+
+def check_rising(ids: np.ndarray, path: Path, where: str) -> None:
+    """Check that identities of time points rise.
+
+    Raises:
+        DataError: Names the first that occurs twice or comes too late.
+    """
+    late = np.diff(ids) <= 0
+    if late.any():
+        first = int(ids[1:][late][0])
+        raise DataError(
+            path, where, 'each sampleID once, rising',
+            f'{first} again or too late ({int(late.sum())} such in all)',
+            'a sampleID is the identity of a time point')

@@ -1,0 +1,121 @@
+"""Middles of animals in new recordings, by a trained network."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from torch import nn
+
+from mmpose_ext.geometry.cameras import Cameras
+from mmpose_ext.storage import DataError
+from mmpose_ext.volumetric.com_frames import FrameReduction, image_sample
+from mmpose_ext.volumetric.com_metric import triangulate_com
+
+Array = np.ndarray
+
+_SETTINGS = ('threshold_px', 'min_score', 'min_views')
+
+
+class LocatedCom(NamedTuple):
+    """Middles of I animals at T time points seen in V views.
+
+    Attributes:
+        com: (T, I, 3) mm, NaN where too few views agree.
+        error_px: (T, I) root mean square of the distances between a middle's
+            projections and where the views see it, in px of the frames.
+        num_views: (T, I) views that agree.
+        scores: (T, I, V) peaks of the views' maps, about 1 when sure.
+    """
+
+    com: Array
+    error_px: Array
+    num_views: Array
+    scores: Array
+
+
+class ComLocator:
+    """Finds the middles of animals in frames of several views.
+
+    Frames are reduced as those that the network was tested on. Where a view
+    sees an animal is read off its map between the pixels; views that
+    contradict the others are left out.
+
+    Args:
+        model (nn.Module): A trained estimator, on its device.
+        config (Config): Config of the training; ``test_dataloader`` says how
+            frames are reduced, its evaluator how views are joined.
+        batch_size (int): Pictures at a time. Defaults to 32.
+
+    Raises:
+        DataError: If the config is not that of a network for middles.
+    """
+
+    def __init__(self, model: nn.Module, config: Config,
+                 batch_size: int = 32) -> None:
+        dataset = config.get('test_dataloader', {}).get('dataset', {})
+        evaluators = config.get('test_evaluator') or []
+        if isinstance(evaluators, dict):
+            evaluators = [evaluators]
+        metrics = [item for item in evaluators
+                   if item['type'].endswith('ComMetric')]
+        if not dataset.get('type', '').endswith('ComImageDataset'):
+            raise DataError(config.filename or 'config',
+                            'test_dataloader.dataset.type',
+                            'mmpose_ext.ComImageDataset',
+                            repr(dataset.get('type')))
+        self.model: Any = model.eval()
+        self.reduction = FrameReduction(dataset.get('factor', 1),
+                                        dataset.get('crop'))
+        self.settings = {key: item[key] for item in metrics[:1]
+                         for key in _SETTINGS if key in item}
+        self.pipeline = Compose(dataset.pipeline)
+        self.batch_size = batch_size
+
+    def locate(self, images: Sequence[Sequence[Array]],
+               cameras: Cameras) -> LocatedCom:
+        """Find the middles at some time points.
+
+        Args:
+            images (Sequence[Sequence[ndarray]]): T lists of V frames, each
+                (H, W, 3) uint8, BGR.
+            cameras (Cameras): The V cameras, with sizes.
+
+        Returns:
+            LocatedCom: Middles, errors, views and scores.
+        """
+        reduced = self.reduction.reduce_cameras(cameras)
+        pixels, scores = self._find(
+            [frame for views in images for frame in views])
+        shape = (len(images), len(cameras), *scores.shape[1:])
+        pixels = np.moveaxis(pixels.reshape(*shape, 2), 1, 0)
+        scores = np.moveaxis(scores.reshape(shape), 1, 0)
+        found = triangulate_com(reduced, pixels, scores,
+                                self.reduction.factor, **self.settings)
+        return LocatedCom(found.points, found.errors_px, found.used.sum(0),
+                          np.moveaxis(scores, 0, -1))
+
+    def _find(self, frames: Sequence[Array]) -> tuple[Array, Array]:
+        """Pixels (N, I, 2) of reduced frames and scores (N, I)."""
+        pixels, scores = [], []
+        for batch in self._batches(frames):
+            with torch.inference_mode():
+                results = self.model.test_step(pseudo_collate(batch))
+            for result in results:
+                found = result.pred_instances
+                pixels.append(np.asarray(found.keypoints, np.float64)[0])
+                scores.append(
+                    np.asarray(found.keypoint_scores, np.float64)[0])
+        return np.stack(pixels), np.stack(scores)
+
+    def _batches(self, frames: Sequence[Array]) -> Iterator[list[Any]]:
+        meta = getattr(self.model, 'dataset_meta', None) or {}
+        for first in range(0, len(frames), self.batch_size):
+            yield [
+                self.pipeline({
+                    **meta,
+                    **image_sample(self.reduction.reduce_frame(frame))})
+                for frame in frames[first:first + self.batch_size]]

@@ -1,0 +1,290 @@
+"""Time points of recordings: pictures of all views, and 3D labels."""
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import Compose
+from mmengine.logging import print_log
+from torch.utils.data import Dataset
+
+from mmpose_ext.registry import DATASETS
+from mmpose_ext.storage import DataError
+from mmpose_ext.training import draw_seeds, hash_words, hashed_uniform
+from mmpose_ext.volumetric.frame_cache import FrameCache, FrameReader
+from mmpose_ext.volumetric.recordings import (
+    LABEL_FILES,
+    Recording,
+    open_recording,
+)
+from mmpose_ext.volumetric.skeletons import load_skeleton
+from mmpose_ext.volumetric.split import split_samples
+from mmpose_ext.volumetric.transforms import DannceCropToVolume
+
+Array = np.ndarray
+
+
+@DATASETS.register_module()
+class VolumetricPoseDataset(Dataset):
+    """Labelled time points of one or several recordings.
+
+    Everything is checked when the data set is made. The pictures are cropped
+    to what the volumes can show; volumes are built, and training's random
+    changes made, in the data preprocessor, from ``draw_seed``: with
+    ``mmpose_ext.DrawSampler`` they depend on the draw alone.
+
+    Args:
+        data_root (str): Folder of the recordings.
+        recordings (str | Sequence): Their names, each a folder in
+            ``data_root`` or ``.`` for itself, or a dict of ``folder`` and the
+            arguments of
+            :func:`~mmpose_ext.volumetric.recordings.open_recording`; ``*``
+            takes every folder with a label file. Defaults to ``*``.
+        skeleton (str, optional): A built-in skeleton or a file, see
+            :func:`~mmpose_ext.volumetric.skeletons.load_skeleton`; relative
+            files begin at ``data_root``. Defaults to None, the recordings'
+            own.
+        split (str): ``train``, ``val``, ``test`` or ``all``. Defaults to
+            ``all``.
+        split_by (dict, optional): How to split, see
+            :func:`~mmpose_ext.volumetric.split.split_samples`. Equal in the
+            data sets of a config. Defaults to None: blocks of time.
+        pipeline (Sequence): Transforms. Defaults to ().
+        recording_settings (dict, optional): Arguments of ``open_recording``
+            for all recordings. Defaults to None.
+        num_individuals (int): Animals in a recording. Defaults to 1.
+        labelled_only (bool): Whether to leave out time points without a
+            label. Defaults to True.
+        turns (Sequence[float]): Angles about z, degrees: in test mode each
+            time point comes once for each, its volume turned. Defaults to
+            (0., ).
+        com_jitter_mm (float): In test mode the middle of the animal is moved
+            along each axis by up to this, a fixed amount for each time point
+            and turn. Defaults to 0.
+        cache (dict, optional): Arguments of
+            :class:`~mmpose_ext.volumetric.frame_cache.FrameCache`; what is
+            kept follows from the pipeline's crop. Defaults to None, frames
+            are decoded every time.
+        test_mode (bool): Defaults to False.
+        indices (int | Sequence[int], optional): The first so many samples, or
+            these. Defaults to None, all.
+
+    Raises:
+        DataError: If a recording is damaged, incomplete or of another
+            skeleton, or nothing remains.
+    """
+
+    def __init__(self,
+                 data_root: str,
+                 recordings: str | Sequence[str | Mapping] = '*',
+                 skeleton: str | None = None,
+                 split: str = 'all',
+                 split_by: Mapping[str, Any] | None = None,
+                 pipeline: Sequence[Any] = (),
+                 recording_settings: Mapping[str, Any] | None = None,
+                 num_individuals: int = 1,
+                 labelled_only: bool = True,
+                 turns: Sequence[float] = (0., ),
+                 com_jitter_mm: float = 0.,
+                 cache: Mapping[str, Any] | None = None,
+                 test_mode: bool = False,
+                 indices: int | Sequence[int] | None = None) -> None:
+        if not test_mode and (tuple(turns) != (0., ) or com_jitter_mm):
+            raise ValueError(
+                'turns, com_jitter_mm: are for test_mode; in training the '
+                'data preprocessor turns and moves the volumes')
+        self.data_root = Path(data_root)
+        self.test_mode = test_mode
+        self.turns, self.com_jitter_mm = tuple(turns), com_jitter_mm
+        folders = _list_recordings(self.data_root, recordings)
+        folders = [(folder, {**(recording_settings or {}), **settings})
+                   for folder, settings in folders]
+        self._metainfo = self._load_skeleton(skeleton, folders)
+        count = self._metainfo['num_keypoints']
+        self.recordings = tuple(
+            _open_once(folder, {'num_keypoints': count, **settings})
+            for folder, settings in folders)
+        self._check_recordings(num_individuals)
+        self.samples = self._choose(split, split_by, labelled_only)
+        if indices is not None:
+            self.samples = self.samples[
+                slice(indices) if isinstance(indices, int) else list(indices)]
+        self.pipeline = Compose(pipeline)
+        self.source = FrameReader(self.recordings, self.samples)
+        if cache is not None:
+            self.source = FrameCache(
+                self.recordings, self.samples,
+                **{'reach_mm': self._find_reach(), **cache})
+            print_log(f'{self.data_root} [{split}]: {self.source}', 'current')
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Metainfo of the skeleton, as MMPose parses it."""
+        return self._metainfo
+
+    def __len__(self) -> int:
+        return len(self.samples) * len(self.turns)
+
+    def __getitem__(self, index: int) -> Any:
+        """Send a sample through the pipeline."""
+        return self.pipeline(self.get_data_info(index))
+
+    def get_data_info(self, index: int) -> dict[str, Any]:
+        """What is known of a sample, before the pipeline.
+
+        Args:
+            index (int): From 0 to ``len(self) - 1``; all turns of a time
+                point follow each other.
+
+        Returns:
+            dict: The keys of
+            :data:`~mmpose_ext.volumetric.transforms.META_KEYS`, ``keypoints``
+            (I, K, 3) float32 mm with NaN, and ``read_frames``.
+        """
+        number = int(index)
+        if not 0 <= number < len(self):
+            raise IndexError(f'{number} of {len(self)} samples')
+        position, turn = divmod(number, len(self.turns))
+        recording, row = (int(i) for i in self.samples[position])
+        source = self.recordings[recording]
+        sample_id = int(source.sample_ids[row])
+        return dict(
+            id=number,
+            img_id=number,
+            sample_id=sample_id,
+            recording=source.name,
+            recording_index=recording,
+            frames=source.frames[row],
+            cameras=source.cameras,
+            com=source.com[row] + self._jitter(sample_id, turn, len(
+                source.com[row])),
+            turn=float(np.deg2rad(self.turns[turn])),
+            draw_seed=int(draw_seeds([index]).view(np.int64)[0]),
+            fps=source.fps,
+            flip_indices=self._metainfo['flip_indices'],
+            keypoint_names=tuple(
+                self._metainfo['keypoint_id2name'].values()),
+            skeleton_links=self._metainfo['skeleton_links'],
+            keypoints=source.points[row].astype(np.float32),
+            read_frames=functools.partial(self.source.load, position))
+
+    def _jitter(self, sample_id: int, turn: int, individuals: int) -> Array:
+        """How far the middles are moved, (I, 3) mm."""
+        if not self.com_jitter_mm:
+            return np.zeros((individuals, 3))
+        seed = np.array([hash_words(sample_id, turn)], np.uint64)
+        draws = hashed_uniform(torch.from_numpy(seed.view(np.int64)),
+                               3 * individuals).double().numpy()
+        return (2 * draws.reshape(-1, 3) - 1) * self.com_jitter_mm
+
+    def _load_skeleton(self, skeleton: str | None,
+                       folders: Sequence[tuple[Path, dict]]) -> dict:
+        if skeleton is not None:
+            file = self.data_root / skeleton
+            return load_skeleton(file if file.is_file() else skeleton)
+        folder, settings = folders[0]
+        own = _open_once(folder, settings).skeleton
+        if own is None:
+            raise ValueError(f'skeleton: {folder} names none; name one')
+        return load_skeleton(own)
+
+    def _check_recordings(self, num_individuals: int) -> None:
+        """All recordings must have the animals and views of the first."""
+        for recording in self.recordings:
+            if recording.num_individuals != num_individuals:
+                raise DataError(
+                    recording.label_file, 'labelData.data_3d',
+                    f'{num_individuals} animals of '
+                    f'{self._metainfo["num_keypoints"]} keypoints',
+                    f'{recording.num_individuals}',
+                    'num_individuals says how many share the file')
+            first = self.recordings[0]
+            if len(recording.cameras) != len(first.cameras):
+                raise DataError(
+                    recording.label_file, 'camnames',
+                    f'{len(first.cameras)} cameras, as {first.name} has',
+                    str(len(recording.cameras)))
+
+    def _choose(self, split: str, rule: Mapping[str, Any] | None,
+                labelled_only: bool) -> Array:
+        """Recording and row (N, 2) of the samples of a split."""
+        rows = {}
+        for number, recording in enumerate(self.recordings):
+            known = np.isfinite(recording.com).all((1, 2))
+            wanted = recording.labelled if labelled_only else np.ones_like(
+                known)
+            if (wanted & ~known).any():
+                print_log(
+                    f'{recording.label_file}: {(wanted & ~known).sum()} of '
+                    f'{wanted.sum()} time points without a middle are left '
+                    'out', 'current')
+            # recordings may be of the same name in different folders
+            name = recording.name
+            rows[name if name not in rows else f'{name} {number}'] = (
+                np.flatnonzero(wanted & known))
+        if not any(map(len, rows.values())):
+            raise DataError(
+                self.data_root, 'recordings', 'labelled time points with a '
+                'known middle', f'none in {", ".join(rows)}')
+        chosen = split_samples(
+            self.data_root, {name: len(part) for name, part in rows.items()},
+            split, rule)
+        return np.concatenate([
+            np.stack([np.full(len(chosen[name]), number),
+                      part[chosen[name]]], 1)
+            for number, (name, part) in enumerate(rows.items())
+        ])
+
+    def _find_reach(self) -> float | None:
+        """How far the pipeline's crop looks, None if it shows all."""
+        for transform in self.pipeline.transforms:
+            if isinstance(transform, DannceCropToVolume):
+                return transform.reach_mm + self.com_jitter_mm
+        return None
+
+
+def _list_recordings(
+        root: Path,
+        wanted: str | Sequence[str | Mapping]) -> list[tuple[Path, dict]]:
+    """Folder and settings of each recording that is wanted."""
+    if not root.is_dir():
+        raise DataError(root, 'data_root', 'a folder of recordings',
+                        'a file' if root.exists() else 'nothing',
+                        'data/README.md tells where data lies')
+    if wanted == '*':
+        wanted = sorted({path.parent.name for path in root.glob(
+            f'*/{LABEL_FILES}') if not path.name.startswith(('.', '_'))})
+        if not wanted:
+            raise DataError(root, 'data_root',
+                            f'folders with a {LABEL_FILES}', 'none',
+                            "recordings='.' takes the folder itself")
+    if isinstance(wanted, str):
+        wanted = [wanted]
+    found = []
+    for item in wanted:
+        settings = ({'folder': item} if isinstance(item, str) else
+                    dict(item))
+        found.append((root / settings.pop('folder'), settings))
+    if not found:
+        raise ValueError('recordings: expected at least one')
+    return found
+
+
+def _open_once(folder: Path, settings: Mapping[str, Any]) -> Recording:
+    """Open a recording for the data sets of train, val and test together."""
+    files = [*folder.rglob('*'), folder / str(settings.get('com_file', ''))]
+    stamp = tuple(sorted(
+        (str(file), file.stat().st_mtime_ns, file.stat().st_size)
+        for file in files if file.is_file()))
+    return _open(str(folder), json.dumps(dict(settings), sort_keys=True,
+                                         default=str), stamp)
+
+
+@functools.lru_cache(maxsize=64)
+def _open(folder: str, settings: str, stamp: tuple) -> Recording:
+    return open_recording(folder, **json.loads(settings))

@@ -1,0 +1,39 @@
+"""3D pose from several cameras, from nothing to a movie."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mmpose_ext.demonstration import Demonstration
+
+COM_CONFIG = 'configs/volumetric/com_tiny_synthetic.py'
+CONFIG = 'configs/volumetric/dannce_tiny_synthetic.py'
+
+
+def run(out: Path) -> None:
+    """Synthesise, train both networks, test, predict and draw.
+
+    Args:
+        out (Path): Folder for data and results; made if need be.
+
+    Raises:
+        subprocess.CalledProcessError: If a command fails.
+    """
+    demo = Demonstration(out, 'volumetric', 'test')
+    work_dir, recording = demo.work_dir, demo.world / 'test'
+    demo.call('verify_dataset', CONFIG)
+    demo.call('browse_dataset', CONFIG, '--out-dir', work_dir / 'seen')
+    # where the animal is ...
+    demo.call('train', COM_CONFIG, '--work-dir', work_dir / 'com')
+    com = demo.best_checkpoint('com')
+    demo.call('predict', COM_CONFIG, com, recording,
+              '--out', work_dir / 'com_test', '--overwrite')
+    # ... and how it stands
+    demo.call('train', CONFIG, '--work-dir', work_dir / 'pose')
+    best = demo.best_checkpoint('pose')
+    demo.call('test', CONFIG, best, '--work-dir', work_dir / 'pose')
+    demo.call('predict', CONFIG, best, recording,
+              '--com', work_dir / 'com_test' / 'com3d.mat',
+              '--out', work_dir / 'pose_test', '--overwrite')
+    demo.call('visualize', CONFIG, work_dir / 'pose_test', recording,
+              '--out', work_dir / 'pose_test.mp4', '--overwrite')

@@ -1,0 +1,86 @@
+"""From volumes to points in the world."""
+from __future__ import annotations
+
+from typing import Any
+
+from mmpose.models.pose_estimators.base import BasePoseEstimator
+from torch import Tensor, nn
+
+from mmpose_ext.registry import MODELS
+from mmpose_ext.storage import DataError
+from mmpose_ext.volumetric.head import VolumetricHead
+
+
+@MODELS.register_module()
+class DannceEstimator(BasePoseEstimator):
+    """MMPose's estimator for volumes that several cameras were cast into.
+
+    Arguments are those of ``TopdownPoseEstimator``. There is nothing to set
+    in ``train_cfg`` and ``test_cfg`` yet, and whatever is there is an error.
+
+    The inputs of all modes are what the data preprocessor makes: a dict of
+    ``volumes`` (M, C, n, n, n), axes [y, x, z], ``centres`` (M, 3), ``axes``
+    (M, 3, 3), ``offsets`` (n, ) and, for a backbone that takes it,
+    ``view_mask`` (M, V).
+    """
+
+    backbone: nn.Module
+    head: VolumetricHead
+    data_preprocessor: nn.Module
+
+    def __init__(self,
+                 backbone: dict,
+                 head: dict,
+                 data_preprocessor: dict | None = None,
+                 train_cfg: dict | None = None,
+                 test_cfg: dict | None = None,
+                 init_cfg: dict | None = None,
+                 metainfo: dict | None = None) -> None:
+        for name, settings in (('train_cfg', train_cfg),
+                               ('test_cfg', test_cfg)):
+            if settings:
+                raise DataError('config', f'model.{name}', 'no settings',
+                                ', '.join(map(repr, settings)))
+        super().__init__(
+            backbone=backbone,
+            head=head,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg,
+            metainfo=metainfo)
+
+    def extract_feat(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """Features of the volumes, coarse to fine.
+
+        Args:
+            inputs (dict[str, Tensor]): See the class.
+        """
+        return self.backbone(inputs['volumes'], inputs.get('view_mask'))
+
+    def loss(self, inputs: dict[str, Tensor],
+             data_samples: list) -> dict[str, Tensor]:
+        """Losses, and ``mpjpe_mm`` of the batch, see the head.
+
+        Args:
+            inputs (dict[str, Tensor]): See the class.
+            data_samples (list[PoseDataSample]): With labels.
+        """
+        return self.head.loss(self.extract_feat(inputs), inputs, data_samples)
+
+    def predict(self, inputs: dict[str, Tensor],
+                data_samples: list) -> list[Any]:
+        """Predict the keypoints.
+
+        Args:
+            inputs (dict[str, Tensor]): See the class.
+            data_samples (list[PoseDataSample]): With ``grid_centres``.
+
+        Returns:
+            list[PoseDataSample]: The same, with ``pred_instances`` holding
+            ``keypoints`` (I, K, 3) world mm, ``keypoint_scores`` (I, K) and
+            ``spread_mm`` (I, K).
+        """
+        found = self.head.predict(
+            self.extract_feat(inputs), inputs, data_samples)
+        for sample, instances in zip(data_samples, found, strict=True):
+            sample.pred_instances = instances
+        return data_samples

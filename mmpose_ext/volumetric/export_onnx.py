@@ -1,0 +1,214 @@
+"""``tools/export_onnx.py`` for volumes."""
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from mmpose_ext.geometry.voxels import turned_axes
+from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.volumetric.estimator import DannceEstimator
+from mmpose_ext.volumetric.inference import load_model
+
+INPUTS = ('volumes', 'centres', 'axes')
+OUTPUTS = ('keypoints', 'scores', 'spread')
+PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
+# mm for keypoints and spread; scores lie in [0, 1]
+TOLERANCE = dict(keypoints=1e-2, scores=1e-4, spread=1e-2)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument('checkpoint', type=Path)
+    parser.add_argument('--out', type=Path, required=True, help='.onnx file')
+    parser.add_argument('--batch', type=int, default=1,
+                        help='volumes at a time (default: 1)')
+    parser.add_argument(
+        '--opset', type=int, default=18, help='18 or more (default: 18)')
+    parser.add_argument(
+        '--check', action=argparse.BooleanOptionalAction, default=True,
+        help='compare with torch, and write nothing if it differs')
+
+
+def run(config: Config, arguments: argparse.Namespace) -> int:
+    """Export, compare with torch, and keep the file only if equal."""
+    missing = [name for name in PACKAGES if not _is_installed(name)]
+    if missing:
+        print(f'error: {", ".join(missing)} not installed: '
+              'pip install mmpose_ext[export]', file=sys.stderr)
+        return 1
+    out: Path = arguments.out
+    if out.suffix != '.onnx':
+        raise DataError(out, '--out', 'a name ending in .onnx',
+                        repr(out.suffix))
+    for name, least in (('batch', 1), ('opset', 18)):
+        if getattr(arguments, name) < least:
+            raise DataError('command line', f'--{name}', f'at least {least}',
+                            str(getattr(arguments, name)))
+    model = load_model(config, arguments.checkpoint)
+    if not isinstance(model, DannceEstimator):
+        raise DataError(config.filename, 'model.type',
+                        'mmpose_ext.DannceEstimator', type(model).__name__)
+    graph = VolumeGraph(model)
+    with atomic_file(out) as temporary:
+        export(graph, temporary, arguments.batch, arguments.opset)
+        if arguments.check:
+            found = compare(graph, temporary, arguments.batch)
+            text = ', '.join(
+                f'{name} {value:.1e}' for name, value in found.items())
+            # not "any above": a NaN is no parity either
+            if not all(value < TOLERANCE[name]
+                       for name, value in found.items()):
+                raise DataError(out, 'parity with torch', ', '.join(
+                    f'{name} below {limit:g}'
+                    for name, limit in TOLERANCE.items()), text,
+                    'no file was written; try another --opset')
+            print(f'largest differences from torch: {text}')
+    print(f'written: {out}')
+    return 0
+
+
+class VolumeGraph(nn.Module):
+    """What is exported: volumes to points in the world.
+
+    Args:
+        model (DannceEstimator): Trained, on the CPU.
+
+    Attributes:
+        shape: Of one volume, (V * C, n, n, n).
+    """
+
+    def __init__(self, model: DannceEstimator) -> None:
+        super().__init__()
+        backbone: Any = model.backbone
+        preprocessor: Any = model.data_preprocessor
+        self.model = model.eval()
+        self.grid = preprocessor.grid
+        self.register_buffer('offsets', torch.from_numpy(
+            np.asarray(self.grid.offsets, np.float32)), persistent=False)
+        channels = backbone.num_views * backbone.view_channels
+        self.shape = (channels, *[int(self.grid.nvox)] * 3)
+
+    def forward(self, volumes: Tensor, centres: Tensor,
+                axes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs in the order of ``OUTPUTS``."""
+        head: Any = self.model.head
+        inputs = dict(volumes=volumes, centres=centres, axes=axes,
+                      offsets=self.offsets)
+        logits = head(self.model.extract_feat(inputs))
+        found = head.estimate(logits, inputs, as_graph=True)
+        return found.points, found.scores, found.spread
+
+
+def export(graph: VolumeGraph,
+           path: Path,
+           batch: int = 1,
+           opset: int = 18) -> None:
+    """Export with metadata that lets a program use the file alone.
+
+    The inputs are ``volumes`` (B, V * C, n, n, n) float32 in [-1, 1], axes
+    [y, x, z], channels view by view, ``centres`` (B, 3) world mm and ``axes``
+    (B, 3, 3), the grid's axes as columns; the outputs ``keypoints``
+    (B, K, 3) world mm, ``scores`` (B, K) and ``spread`` (B, K) mm.
+
+    Args:
+        graph (VolumeGraph): What to export.
+        path (Path): File to write.
+        batch (int): B, which is fixed. Defaults to 1.
+        opset (int): ONNX operator set, at least 18. Defaults to 18.
+    """
+    import onnx
+    with warnings.catch_warnings(), torch.no_grad():
+        # of torch about its own parts
+        warnings.simplefilter('ignore')
+        # not the older exporter: to it, sizes are no numbers
+        torch.onnx.export(
+            graph.eval(), example_of(graph, batch), str(path),
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
+            opset_version=opset,
+            dynamo=True,
+            external_data=False,
+            verbose=False)
+    exported = onnx.load(str(path))
+    onnx.helper.set_model_props(exported, _metadata(graph))
+    onnx.checker.check_model(exported, full_check=True)
+    onnx.save(exported, str(path))
+
+
+def example_of(graph: VolumeGraph, batch: int = 1) -> tuple[Tensor, ...]:
+    """Inputs of the graph: volumes of noise, each turned another way.
+
+    Args:
+        graph (VolumeGraph): What is exported.
+        batch (int): B. Defaults to 1.
+    """
+    generator = torch.Generator().manual_seed(0)
+    # coarse noise: what differs from voxel to voxel, convolutions average
+    side = graph.shape[-1]
+    small = torch.rand((batch, graph.shape[0], *[max(side // 8, 1)] * 3),
+                       generator=generator)
+    volumes = nn.functional.interpolate(2 * small - 1, size=graph.shape[1:])
+    axes = np.stack([turned_axes(.7 * number + .3)
+                     for number in range(batch)])
+    return (volumes,
+            100 * torch.randn((batch, 3), generator=generator),
+            torch.from_numpy(axes).float())
+
+
+def compare(graph: VolumeGraph, path: Path,
+            batch: int = 1) -> dict[str, float]:
+    """Largest difference between onnxruntime and torch for each output.
+
+    Args:
+        graph (VolumeGraph): What was exported.
+        path (Path): The exported file.
+        batch (int): As exported. Defaults to 1.
+    """
+    import onnxruntime
+    session = onnxruntime.InferenceSession(
+        str(path), providers=['CPUExecutionProvider'])
+    example = example_of(graph, batch)
+    with torch.no_grad():
+        wanted = graph(*example)
+    found = session.run(
+        list(OUTPUTS), {name: value.numpy() for name, value in zip(
+            INPUTS, example, strict=True)})
+    return {name: float(np.abs(value - want.numpy()).max())
+            for name, value, want in zip(OUTPUTS, found, wanted, strict=True)}
+
+
+def _metadata(graph: VolumeGraph) -> dict[str, str]:
+    estimator: Any = graph.model
+    meta = getattr(estimator, 'dataset_meta', None) or {}
+    by_id = meta.get('keypoint_id2name') or {}
+    return dict(
+        keypoint_names=json.dumps(
+            [by_id[number] for number in sorted(by_id)]),
+        grid=json.dumps(dict(vmin=float(graph.grid.vmin),
+                             vmax=float(graph.grid.vmax),
+                             nvox=int(graph.grid.nvox))),
+        views=str(estimator.backbone.num_views),
+        volumes='float32, level / 127.5 - 1, axes y, x, z; view by view, '
+        'red, green, blue',
+        centres='middle of the volume, world mm',
+        axes="the grid's x, y, z in the world as columns",
+        keypoints='x, y, z world mm',
+        spread='mm')
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True

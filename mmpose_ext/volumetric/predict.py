@@ -1,0 +1,288 @@
+"""``tools/predict.py`` for recordings by several cameras.
+
+The config tells what is predicted: a network for the centre of mass writes
+``com3d.mat``, a network for poses ``save_data_AVG.mat``, ``com3d_used.mat``
+and ``poses.nc``. ``prediction_com.json`` and ``prediction_poses.json`` say
+what they were made from.
+"""
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from torch import nn
+
+from mmpose_ext.storage import DataError
+from mmpose_ext.storage.com3d import ComTrack, write_com3d
+from mmpose_ext.storage.matlab import cell
+from mmpose_ext.storage.plain_files import sha256_of
+from mmpose_ext.volumetric.estimator import DannceEstimator
+from mmpose_ext.volumetric.inference import (
+    DanncePredictor,
+    choose_device,
+    load_model,
+)
+from mmpose_ext.volumetric.prediction_files import (
+    COM_MAT,
+    POSES_MAT,
+    POSES_NC,
+    PosePredictions,
+    write_predictions,
+)
+from mmpose_ext.volumetric.prediction_plan import (
+    PredictionPlan,
+    choose_rows,
+    digest_of_settings,
+    fingerprint_of,
+    read_centres,
+)
+from mmpose_ext.volumetric.recordings import Recording, open_recording
+from mmpose_ext.volumetric.streaming import (
+    BLOCK,
+    BlockStore,
+    Predict,
+    predict_blocks,
+)
+
+Array = np.ndarray
+Results = Mapping[str, Array]
+
+COM_FILE = 'com3d.mat'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument('checkpoint', type=Path)
+    parser.add_argument(
+        'recording', type=Path,
+        help='folder with a *dannce.mat and videos/CAMERA/FRAME.mp4')
+    parser.add_argument(
+        '--out', type=Path, required=True, metavar='DIR',
+        help='folder to write; made if need be')
+    parser.add_argument(
+        '--com', type=Path, metavar='FILE',
+        help='com3d.mat with the centres of mass to look around (default: '
+        "the recording's own)")
+    parser.add_argument(
+        '--start', type=int, default=0, metavar='N',
+        help='first time point, counted from 0 (default: 0)')
+    parser.add_argument(
+        '--stop', type=int, metavar='N',
+        help='time point to stop before (default: the end)')
+    parser.add_argument(
+        '--every', type=int, default=1, metavar='N',
+        help='take each N-th time point (default: 1)')
+    parser.add_argument(
+        '--turn-average', type=int, default=1, metavar='N',
+        help='average poses over N grids turned about z; N times the work '
+        '(default: 1)')
+    parser.add_argument(
+        '--batch-size', type=int, default=4, metavar='N',
+        help='time points at a time (default: 4)')
+    parser.add_argument(
+        '--device', default='auto',
+        help='auto, cpu, cuda, cuda:1, ... (default: auto)')
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument(
+        '--resume', action='store_true',
+        help='go on with a prediction that was interrupted')
+    again.add_argument(
+        '--overwrite', action='store_true', help='replace older results')
+
+
+def run(config: Config, arguments: argparse.Namespace) -> int:
+    """Predict, write and summarise."""
+    _check_numbers(arguments)
+    device = choose_device(arguments.device)
+    model = load_model(config, arguments.checkpoint, device)
+    poses = isinstance(model, DannceEstimator)
+    if arguments.com is not None and not poses:
+        raise DataError(arguments.com, '--com', 'a config for poses',
+                        f'{config.filename}, which finds centres of mass')
+    recording = _open(config, arguments, poses)
+    try:
+        rows, skipped = choose_rows(recording, arguments.start,
+                                    arguments.stop, arguments.every, poses)
+        plan = _plan(config, arguments, recording, rows, poses)
+        sources = [arguments.checkpoint, recording.label_file]
+        store = plan.open_store(
+            arguments.resume, arguments.overwrite,
+            sources + ([arguments.com] if arguments.com else []))
+        if store is None:
+            print(f'finished already  {plan.out}')
+            return 0
+        predict = (pose_predictor(model, recording, arguments.turn_average)
+                   if poses else com_predictor(model, config, recording))
+        lines = _predict(plan, recording, predict, store,
+                         arguments.batch_size)
+        found = store.join()
+        lines += (_write_poses(plan, recording, model, found) if poses
+                  else _write_com(plan, recording, found))
+        plan.finish(store)
+    finally:
+        recording.close()
+    if skipped:
+        lines.insert(1, f'skipped           {skipped} without a centre of '
+                     'mass')
+    print('\n'.join(lines))
+    return 0
+
+
+def pose_predictor(model: nn.Module, recording: Recording,
+                   turns: int) -> Predict:
+    """What predicts poses of a recording's time points."""
+    predictor = DanncePredictor(model, turns)
+
+    def predict(images: list[list[Array]], rows: Array) -> dict[str, Array]:
+        com = recording.com[rows]
+        poses = predictor.predict(images, recording.cameras, com)
+        return dict(sample_ids=recording.sample_ids[rows], com=com,
+                    points=poses.points, scores=poses.scores,
+                    spread=poses.spread)
+
+    return predict
+
+
+def com_predictor(model: nn.Module, config: Config,
+                  recording: Recording) -> Predict:
+    """What finds centres of mass at a recording's time points."""
+    # here, since poses need none of it
+    from mmpose_ext.volumetric.com_inference import ComLocator
+    locator = ComLocator(model, config)
+
+    def predict(images: list[list[Array]], rows: Array) -> dict[str, Array]:
+        com, error_px, num_views, scores = locator.locate(
+            images, recording.cameras)
+        return dict(sample_ids=recording.sample_ids[rows],
+                    com=np.asarray(com, np.float64),
+                    error_px=np.asarray(error_px, np.float32),
+                    num_views=np.asarray(num_views, np.int16),
+                    scores=np.asarray(scores, np.float32))
+
+    return predict
+
+
+def _check_numbers(arguments: argparse.Namespace) -> None:
+    for name, least in (('start', 0), ('every', 1), ('turn_average', 1),
+                        ('batch_size', 1)):
+        value = getattr(arguments, name)
+        if value < least:
+            raise DataError(arguments.recording,
+                            f'--{name.replace("_", "-")}',
+                            f'at least {least}', str(value))
+
+
+def _open(config: Config, arguments: argparse.Namespace,
+          poses: bool) -> Recording:
+    """The recording, read as the config's data set reads recordings."""
+    dataset = config.test_dataloader.dataset
+    # as the data sets for poses and for centres of mass call it
+    options = dict(dataset.get('recording_settings')
+                   or dataset.get('settings') or {})
+    if poses and arguments.com is None:
+        return open_recording(arguments.recording, **options)
+    window = options.pop('com_median_window', None)
+    limit_mm = options.pop('com_limit_mm', None)
+    # what is found, or given, need not be in the recording, or right there
+    options.update(com_file=None, com_source='labels')
+    recording = open_recording(arguments.recording, **options)
+    if not poses:
+        return recording
+    return replace(recording, com=read_centres(
+        arguments.com, recording, window, limit_mm))
+
+
+def _plan(config: Config, arguments: argparse.Namespace,
+          recording: Recording, rows: Array, poses: bool) -> PredictionPlan:
+    settings: dict[str, Any] = dict(
+        checkpoint=sha256_of(arguments.checkpoint),
+        model=digest_of_settings(config.model.to_dict()), block=BLOCK)
+    names: tuple[str, ...] = (COM_FILE, )
+    if poses:
+        settings.update(com=recording.com[rows],
+                        turn_average=arguments.turn_average)
+        names = (POSES_MAT, COM_MAT, POSES_NC)
+    return PredictionPlan(
+        'poses' if poses else 'com', arguments.out, rows,
+        tuple(arguments.out / name for name in names),
+        fingerprint_of(recording, rows, **settings))
+
+
+def _predict(plan: PredictionPlan, recording: Recording, predict: Predict,
+             store: BlockStore, batch: int) -> list[str]:
+    """Do the work; lines that say how fast."""
+    done = min(store.count * BLOCK, len(plan.rows))
+    began = time.perf_counter()
+    predict_blocks(recording, plan.rows, predict, store, BLOCK, batch,
+                   'poses' if plan.kind == 'poses' else 'centres of mass')
+    seconds = time.perf_counter() - began
+    text = f'time points       {len(plan.rows)}'
+    if done:
+        text += f', {done} of them from before'
+    if done < len(plan.rows):
+        text += f', {(len(plan.rows) - done) / seconds:,.1f} a second'
+    return [text]
+
+
+def _metadata(plan: PredictionPlan, recording: Recording) -> dict[str, Any]:
+    """How results were made, in texts and numbers."""
+    return dict(
+        source_software='mmpose_ext',
+        version=plan.fingerprint['version'],
+        recording=str(recording.folder.resolve()),
+        checkpoint_sha256=plan.fingerprint['checkpoint'])
+
+
+def _write_poses(plan: PredictionPlan, recording: Recording,
+                 model: Any, found: Results) -> list[str]:
+    names = DanncePredictor(model).keypoint_names
+    fps = recording.fps
+    time_of = recording.frames[plan.rows, 0] / (fps or 1)
+    predictions = PosePredictions(
+        source=recording.folder, sample_ids=found['sample_ids'],
+        points=found['points'], scores=found['scores'],
+        spread=found['spread'], com=found['com'],
+        cameras=recording.cameras.names, keypoints=names)
+    files = write_predictions(plan.out, predictions, time_of, fps,
+                              _metadata(plan, recording))
+    return [
+        f'score             {_median(found["scores"]):.3f} median, spread '
+        f'{_median(found["spread"]):.1f} mm',
+        *(f'written           {path}' for path in files),
+        f"                  MATLAB: load('{POSES_MAT}'); Python: "
+        f"xarray.open_dataset('{POSES_NC}'), or movement's loader; to watch: "
+        'tools/visualize.py CONFIG '
+        f'{plan.out} {recording.folder} --out poses.mp4',
+    ]
+
+
+def _write_com(plan: PredictionPlan, recording: Recording,
+               found: Results) -> list[str]:
+    path = plan.out / COM_FILE
+    write_com3d(
+        path, ComTrack(path, found['sample_ids'], found['com']),
+        dict(_metadata(plan, recording),
+             camnames=cell(recording.cameras.names),
+             error_px=found['error_px'], num_views=found['num_views'],
+             scores=found['scores']))
+    known = np.isfinite(found['com']).all(-1)
+    lines = []
+    if known.any():
+        lines.append(f'reprojection      {_median(found["error_px"]):.1f} px '
+                     f'median, {_median(found["num_views"]):.0f} views')
+    if not known.all():
+        lines.append(f'not found         {(~known).sum()}, NaN in the file')
+    return [*lines, f'written           {path}',
+            '                  for poses: tools/predict.py with a config for '
+            f'poses and --com {path}']
+
+
+def _median(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else float('nan')

@@ -1,0 +1,306 @@
+"""From the views of a time point to volumes, on the model's device."""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from mmengine.model import BaseDataPreprocessor
+from mmengine.structures import InstanceData
+from mmpose.structures import PoseDataSample
+from torch import Tensor
+
+from mmpose_ext.geometry.cameras import Cameras
+from mmpose_ext.geometry.volumes import pack_images, sample_volume
+from mmpose_ext.geometry.voxels import MIRRORED, VoxelGrid, turned_axes
+from mmpose_ext.registry import MODELS
+from mmpose_ext.training import hashed_uniform
+from mmpose_ext.volumetric.photometric import change_colors, to_grey
+
+Array = np.ndarray
+
+# Streams of a sample's draw seed; volume i of a sample adds i times 4.
+_COLORS, _PLACE, _ORDER, _DROPOUT = range(0x766f6c00, 0x766f6c04)
+
+
+@dataclass(frozen=True)
+class VolumetricAugment:
+    """What changes from one visit of a time point in training to the next.
+
+    Turning, mirroring, moving and stretching change the grid before it is
+    projected: the pixels are sampled once, and labels stay where they are.
+
+    Args:
+        rotate (str, optional): Turn about the vertical: 'any' angle, or one
+            of the four 'right_angles'. Defaults to None.
+        mirror (float): Probability of a mirrored volume, with left and right
+            keypoints exchanged. Defaults to 0.
+        com_jitter_mm (float): Largest shift of the volume along each axis of
+            the world. Defaults to 0.
+        scale (float): Largest change of the volume's size, a share. Defaults
+            to 0.
+        view_draw (str, optional): Which cameras fill the views: 'permute'
+            in random order, 'replace' drawn with replacement. Defaults to
+            None: in the recording's order.
+        view_dropout (float): Probability that a view is blanked; two stay
+            where there are two. Defaults to 0.
+        brightness (float): Largest change of an image's factor. Defaults to
+            0.
+        contrast (float): Likewise, about mid-grey. Defaults to 0.
+        hue (float): Largest turn of an image's hue, of a full circle.
+            Defaults to 0.
+    """
+
+    rotate: str | None = None
+    mirror: float = 0.
+    com_jitter_mm: float = 0.
+    scale: float = 0.
+    view_draw: str | None = None
+    view_dropout: float = 0.
+    brightness: float = 0.
+    contrast: float = 0.
+    hue: float = 0.
+
+    def __post_init__(self) -> None:
+        for name, known in (('rotate', ('any', 'right_angles')),
+                            ('view_draw', ('permute', 'replace'))):
+            value = getattr(self, name)
+            if value is not None and value not in known:
+                raise ValueError(f'augment: {name} is one of {known} or '
+                                 f'None, found {value!r}')
+        for name, limit in (('mirror', 1.), ('view_dropout', 1.),
+                            ('scale', .99), ('brightness', 1.),
+                            ('contrast', 1.), ('hue', .5),
+                            ('com_jitter_mm', math.inf)):
+            if not 0 <= getattr(self, name) <= limit:
+                raise ValueError(f'augment: {name} lies in [0, {limit}], '
+                                 f'found {getattr(self, name)!r}')
+
+    def place(self, unit: Array) -> tuple[Array, Array, bool]:
+        """Draw where a volume lies.
+
+        Args:
+            unit (ndarray): (6,) numbers in [0, 1).
+
+        Returns:
+            tuple: Shift (3,) mm, axes (3, 3), and whether mirrored.
+        """
+        angle = dict(any=unit[0], right_angles=math.floor(4 * unit[0]) / 4)
+        axes = turned_axes(2 * math.pi * angle.get(str(self.rotate), 0.))
+        axes = axes * (1 + self.scale * (2 * unit[5] - 1))
+        mirrored = bool(unit[1] < self.mirror)
+        return (self.com_jitter_mm * (2 * unit[2:5] - 1),
+                axes @ MIRRORED if mirrored else axes, mirrored)
+
+    def colors(self, unit: Array) -> tuple[float, float, float] | None:
+        """Draw brightness, contrast and hue of a view from (3,) numbers."""
+        if not (self.brightness or self.contrast or self.hue):
+            return None
+        shift = 2 * unit - 1
+        return (1 + self.brightness * shift[0], 1 + self.contrast * shift[1],
+                self.hue * shift[2])
+
+
+@MODELS.register_module()
+class VolumetricDataPreprocessor(BaseDataPreprocessor):
+    """Casts the views of each animal into a volume.
+
+    Expects what ``pseudo_collate`` makes of the samples of
+    ``VolumetricPoseDataset``: ``inputs``, for each of the V views the images
+    uint8 (3, H, W) RGB of the B samples, and ``data_samples``.
+
+    All random numbers of a sample come from its ``draw_seed`` alone: it looks
+    the same in any batch, on any device, with any number of workers.
+
+    Args:
+        grid (dict): ``vmin``, ``vmax`` (mm from the animal's middle) and
+            ``nvox``, or ``vol_size`` (the cube's side, mm) and ``nvox``.
+        interpolation (str): 'nearest' or 'bilinear'. Defaults to 'nearest'.
+        padding (str): What voxels outside of an image take: 'border' its
+            edge, 'zeros' mid-grey. Defaults to 'border'.
+        mono (bool): Whether a view is one channel of grey instead of three
+            of colour. Defaults to False.
+        augment (dict, optional): Arguments of :class:`VolumetricAugment`.
+            Defaults to None: training sees what a test sees.
+        num_views (int, optional): Views of a volume. A recording with more
+            cameras gives the first ones (or those drawn), one with fewer
+            repeats them in turns. Defaults to None: one for each camera.
+        peer_compat (bool): Whether to sample one pixel to the lower right,
+            as the original does, for weights trained with it. Defaults to
+            False.
+        non_blocking (bool): Whether copies to the device are asynchronous.
+            Defaults to False.
+    """
+
+    def __init__(self,
+                 grid: dict,
+                 interpolation: str = 'nearest',
+                 padding: str = 'border',
+                 mono: bool = False,
+                 augment: dict | None = None,
+                 num_views: int | None = None,
+                 peer_compat: bool = False,
+                 non_blocking: bool = False) -> None:
+        super().__init__(non_blocking)
+        self.grid = (VoxelGrid.from_size(**grid) if 'vol_size' in grid else
+                     VoxelGrid(**grid))
+        self.interpolation, self.padding = interpolation, padding
+        self.mono, self.num_views = mono, num_views
+        self.augment = None if augment is None else VolumetricAugment(
+            **augment)
+        self.peer_compat = peer_compat
+
+    @torch.no_grad()
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Build the volumes of a batch.
+
+        Args:
+            data (dict): ``inputs`` and ``data_samples``, see the class.
+            training (bool): Whether to augment, and to hand out labels.
+                Defaults to False.
+
+        Returns:
+            dict: ``data_samples``, with ``grid_centres`` (I, 3) mm and
+            ``grid_axes`` (I, 3, 3) and in training with
+            ``gt_instance_labels.keypoints`` (I, K, 3) mm on the device; and
+            ``inputs`` of the M = sum of I volumes: ``volumes`` float32
+            (M, V * C, n, n, n) in [-1, 1], ``centres`` (M, 3), ``axes``
+            (M, 3, 3), ``offsets`` (n,) mm, and ``view_mask`` (M, V), False
+            for blank views.
+        """
+        data = self.cast_data(data)
+        samples: list[PoseDataSample] = data['data_samples']
+        images = _by_sample(data['inputs'], samples)
+        count = sum(len(sample.metainfo['com']) for sample in samples)
+        slots = self.num_views or len(data['inputs'])
+        n, channels = self.grid.nvox, 1 if self.mono else 3
+        volumes = torch.empty((count, slots * channels, n, n, n),
+                              device=self.device)
+        masks, first = np.zeros((count, slots), bool), 0
+        for sample, views in zip(samples, images, strict=True):
+            last = first + len(sample.metainfo['com'])
+            masks[first:last] = self._cast(views, sample, training,
+                                           volumes[first:last])
+            first = last
+        inputs = dict(
+            volumes=volumes,
+            centres=self._gather(samples, 'grid_centres'),
+            axes=self._gather(samples, 'grid_axes'),
+            offsets=torch.from_numpy(self.grid.offsets).to(
+                self.device, torch.float32),
+            view_mask=torch.from_numpy(masks).to(self.device))
+        return dict(inputs=inputs, data_samples=samples)
+
+    def _cast(self, images: Sequence[Tensor], sample: PoseDataSample,
+              training: bool, volumes: Tensor) -> Array:
+        """Fill the volumes (I, ...) of one sample.
+
+        Returns:
+            ndarray: Which views are filled, bool (I, V).
+        """
+        augment = self.augment if training else None
+        cameras: Cameras = sample.metainfo['cameras']
+        if self.peer_compat:
+            cameras = cameras.crop(
+                np.full((len(cameras), 2), -1.), cameras.sizes)
+        packed = pack_images(self._colored(images, sample, augment))
+        slots = self.num_views or len(images)
+        centres, axes, flips, masks = [], [], [], []
+        for index, com in enumerate(np.asarray(sample.metainfo['com'])):
+            turn = turned_axes(sample.metainfo.get('turn', 0.))
+            mirrored, views = False, np.arange(slots) % len(images)
+            if augment is not None:
+                shift, drawn, mirrored = augment.place(
+                    _draw(sample, _PLACE + 4 * index, 6))
+                com, turn = com + shift, turn @ drawn
+                views = _draw_views(augment, sample, index, views)
+            sample_volume(
+                packed, cameras, com, turn, grid=self.grid,
+                interpolation=self.interpolation, padding=self.padding,
+                views=views.tolist(), out=volumes[index])
+            centres.append(com)
+            axes.append(turn)
+            flips.append(mirrored)
+            masks.append(views >= 0)
+        sample.set_metainfo(
+            dict(grid_centres=np.stack(centres), grid_axes=np.stack(axes)))
+        if training:
+            sample.gt_instance_labels = InstanceData(
+                keypoints=_labels(sample, flips).to(self.device))
+        return np.stack(masks)
+
+    def _colored(self, images: Sequence[Tensor], sample: PoseDataSample,
+                 augment: VolumetricAugment | None) -> list[Tensor]:
+        """The images as they are cast: augmented, and grey if asked for."""
+        found = list(images)
+        if augment is not None:
+            units = _draw(sample, _COLORS, 3 * len(found)).reshape(-1, 3)
+            for view, unit in enumerate(units):
+                colors = augment.colors(unit)
+                if colors is not None:
+                    found[view] = change_colors(found[view], *colors)
+        return [to_grey(image) for image in found] if self.mono else found
+
+    def _gather(self, samples: list[PoseDataSample], name: str) -> Tensor:
+        """Join what the samples say about their volumes."""
+        values = np.concatenate([sample.metainfo[name] for sample in samples])
+        return torch.from_numpy(values).to(self.device, torch.float32)
+
+
+def _by_sample(inputs: Sequence[Sequence[Tensor]],
+               samples: list[PoseDataSample]) -> list[tuple[Tensor, ...]]:
+    """Images of each sample, from those of each view."""
+    counts = {len(views) for views in inputs}
+    if counts != {len(samples)}:
+        raise ValueError(
+            f'inputs: expected for each view the images of {len(samples)} '
+            f'samples, as pseudo_collate makes them, found {sorted(counts)}')
+    return list(zip(*inputs, strict=True))
+
+
+def _draw(sample: PoseDataSample, stream: int, count: int) -> Array:
+    """Uniform numbers (count,) in [0, 1) of a sample, float64."""
+    seed = np.asarray(sample.metainfo['draw_seed']).astype(np.int64)
+    seeds = torch.from_numpy(seed.reshape(1))
+    return hashed_uniform(seeds, count, stream)[0].double().numpy()
+
+
+def _draw_views(augment: VolumetricAugment, sample: PoseDataSample,
+                index: int, views: Array) -> Array:
+    """Draw the camera that fills each view of a volume.
+
+    Args:
+        augment (VolumetricAugment): What to draw.
+        sample (PoseDataSample): With V cameras.
+        index (int): The volume's number in the sample.
+        views (ndarray): int64 (S,) cameras as they fill the views without
+            augmentation.
+
+    Returns:
+        ndarray: int64 (S,), -1 for none.
+    """
+    count, slots = len(sample.metainfo['cameras']), len(views)
+    if augment.view_draw == 'permute':
+        unit = _draw(sample, _ORDER + 4 * index, count)
+        views = np.argsort(unit, kind='stable')[views]
+    elif augment.view_draw == 'replace':
+        unit = _draw(sample, _ORDER + 4 * index, slots)
+        views = (unit * count).astype(np.int64)
+    if augment.view_dropout:
+        unit = _draw(sample, _DROPOUT + 4 * index, slots)
+        kept = unit >= augment.view_dropout
+        kept[np.argsort(-unit, kind='stable')[:2]] = True
+        views = np.where(kept, views, -1)
+    return views
+
+
+def _labels(sample: PoseDataSample, flips: list[bool]) -> Tensor:
+    """Labels float32 (I, K, 3) mm, sides exchanged in mirrored volumes."""
+    points = torch.as_tensor(sample.gt_instances.keypoints).float().clone()
+    swap = torch.as_tensor(sample.metainfo['flip_indices'])
+    for index, mirrored in enumerate(flips):
+        if mirrored:
+            points[index] = points[index, swap]
+    return points

@@ -1,0 +1,238 @@
+"""Figures of a recording that tell whether it can be learnt from.
+
+K keypoints, F labelled time points, V views, E links.
+"""
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mmpose_ext.storage.label3d import read_label3d
+from mmpose_ext.volumetric.body_centres import centroids
+from mmpose_ext.volumetric.calibration_checks import label_residuals
+from mmpose_ext.volumetric.recordings import Recording
+
+Array = np.ndarray
+
+ROBUST_SIGMAS = 5.  # a bone further off its median is no noise of labelling
+_FEWEST = 16  # lengths of a bone from which its scatter can be told
+_SIGMA = 1.4826  # of a normal distribution, in median absolute deviations
+_FINEST_SHARE = .02  # of a bone's length; rigid worlds have no scatter
+VOLUME_ROOM = 1.2  # the published room about the largest extent
+
+
+@dataclass(frozen=True)
+class OddBone:
+    """A bone of an unlikely length.
+
+    Attributes:
+        sample_id: The time point.
+        individual: Of the animals.
+        link: Names of its ends.
+        length_mm: Its length there.
+        median_mm: Its median length.
+        sigmas: How many robust standard deviations it is off.
+    """
+
+    sample_id: int
+    individual: int
+    link: tuple[str, str]
+    length_mm: float
+    median_mm: float
+    sigmas: float
+
+
+def view_statistics(recording: Recording) -> list[dict[str, Any]]:
+    """Each camera's video, and how its 2D labels fit the calibration."""
+    cameras = recording.cameras
+    record = read_label3d(recording.label_file, cameras.names)
+    residuals = label_residuals(record, cameras, recording.pixel_origin)
+    points = recording.points[recording.labelled].reshape(-1, 3)
+    points = points[np.isfinite(points).all(-1)]
+    pixels, _ = cameras.project(points)
+    rows = []
+    for view, name in enumerate(cameras.names):
+        row: dict[str, Any] = dict(
+            camera=name, size=None, frames=None, median_px=None,
+            largest_px=None, inside=None)
+        if cameras.sizes is not None:
+            size = cameras.sizes[view]
+            row['size'] = [int(side) for side in size]
+            with np.errstate(invalid='ignore'):
+                inside = (pixels[view] > -.5) & (pixels[view] < size - .5)
+            if len(points):
+                row['inside'] = float(inside.all(-1).mean())
+        if recording.videos:
+            video = recording.videos[view]
+            row['frames'] = [video.first, video.stop - 1]
+        if residuals is not None:
+            row['median_px'] = float(residuals.median_px[view])
+            row['largest_px'] = float(residuals.largest_px[view])
+        rows.append(row)
+    return rows
+
+
+def recording_statistics(recording: Recording,
+                         metainfo: dict[str, Any] | None) -> dict[str, Any]:
+    """Everything worth knowing of a recording, ready for JSON.
+
+    Args:
+        recording (Recording): The recording.
+        metainfo (dict, optional): Of its skeleton.
+    """
+    points = recording.points[recording.labelled]
+    there = np.isfinite(points).all(-1)
+    com = recording.com[recording.labelled]
+    names = (list(metainfo['keypoint_id2name'].values()) if metainfo else
+             [str(i) for i in range(recording.num_keypoints)])
+    apart = np.linalg.norm(com - centroids(points), axis=-1)
+    steps = np.linalg.norm(np.diff(recording.com, axis=0), axis=-1)
+    statistics: dict[str, Any] = dict(
+        name=recording.name,
+        time_points=len(recording),
+        labelled=int(recording.labelled.sum()),
+        individuals=recording.num_individuals,
+        fps=recording.fps,
+        pixel_origin=recording.pixel_origin,
+        views=view_statistics(recording),
+        missing={name: int(count) for name, count in zip(
+            names, (~there).sum((0, 1)), strict=True) if count},
+        com_known=int(np.isfinite(recording.com).all((1, 2)).sum()),
+        com_to_centroid_mm=spread_of(apart),
+        com_step_mm=spread_of(steps),
+        extent_mm=largest_extent(recording))
+    extent = statistics['extent_mm']
+    statistics['suggested_vol_size_mm'] = (
+        None if extent is None else round(2 * VOLUME_ROOM * extent, 1))
+    if metainfo:
+        links = [(names[a], names[b]) for a, b in metainfo['skeleton_links']]
+        lengths = bone_lengths(points, metainfo['skeleton_links'])
+        statistics['bones_mm'] = {
+            f'{first}-{second}': spread_of(lengths[..., i])
+            for i, (first, second) in enumerate(links)
+        }
+    return statistics
+
+
+def spread_of(values: Array) -> dict[str, float] | None:
+    """Median, 99.9th percentile and maximum of what is known."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return None
+    return dict(median=float(np.median(values)),
+                most=float(np.percentile(values, 99.9)),
+                largest=float(values.max()))
+
+
+def largest_extent(recording: Recording) -> float | None:
+    """How far a label lies off the middle along an axis, mm."""
+    apart = abs(recording.points - recording.com[:, :, None])
+    return float(np.nanmax(apart)) if np.isfinite(apart).any() else None
+
+
+def bone_lengths(points: Array, links: Sequence[tuple[int, int]]) -> Array:
+    """Lengths (..., E) mm of the links of poses (..., K, 3)."""
+    if not len(links):
+        return np.zeros((*points.shape[:-2], 0))
+    first, second = np.array(links).T
+    return np.linalg.norm(points[..., first, :] - points[..., second, :],
+                          axis=-1)
+
+
+def odd_bones(recording: Recording,
+              metainfo: dict[str, Any]) -> list[OddBone]:
+    """Find bones that are much too long or short, worst first.
+
+    Args:
+        recording (Recording): The recording.
+        metainfo (dict): Of its skeleton.
+
+    Returns:
+        list[OddBone]: Of all labelled time points; a bone that was labelled
+        in fewer than 16 is not judged.
+    """
+    names = list(metainfo['keypoint_id2name'].values())
+    ids = recording.sample_ids[recording.labelled]
+    lengths = bone_lengths(recording.points[recording.labelled],
+                           metainfo['skeleton_links'])
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'All-NaN', RuntimeWarning)
+        median = np.nanmedian(lengths, 0)
+        sigma = _SIGMA * np.nanmedian(abs(lengths - median), 0)
+    off = abs(lengths - median) / np.maximum(sigma, _FINEST_SHARE * median
+                                             + 1e-9)
+    enough = np.isfinite(lengths).sum(0) >= _FEWEST
+    found = []
+    for row, animal, bone in np.argwhere((off > ROBUST_SIGMAS) & enough):
+        first, second = metainfo['skeleton_links'][bone]
+        found.append(OddBone(
+            int(ids[row]), int(animal), (names[first], names[second]),
+            float(lengths[row, animal, bone]), float(median[animal, bone]),
+            float(off[row, animal, bone])))
+    return sorted(found, key=lambda item: -item.sigmas)
+
+
+def outside_cube(recording: Recording, lowest_mm: float,
+                 highest_mm: float) -> Array:
+    """SampleIDs of labelled poses that leave the volume about the middle.
+
+    Args:
+        recording (Recording): The recording.
+        lowest_mm (float): Lower border of the volume along each axis.
+        highest_mm (float): Upper border.
+    """
+    apart = recording.points - recording.com[:, :, None]
+    with np.errstate(invalid='ignore'):
+        outside = ((apart < lowest_mm) | (apart > highest_mm)).any((1, 2, 3))
+    return recording.sample_ids[outside]
+
+
+def statistics_text(statistics: dict[str, Any]) -> list[str]:
+    """The statistics as lines of a report."""
+    lines = [
+        f'{statistics["time_points"]} time points, {statistics["labelled"]} '
+        f'labelled, {statistics["individuals"]} animal'
+        f'{"s" if statistics["individuals"] > 1 else ""}, pixels from '
+        f'{statistics["pixel_origin"]}'
+        + (f', {statistics["fps"]:g} fps' if statistics['fps'] else '')
+    ]
+    header = ('camera', 'size', 'frames', 'residual px', 'largest', 'inside')
+    rows = [header, *(_view_text(view) for view in statistics['views'])]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines += ['  '.join(text.ljust(width) for text, width in zip(
+        row, widths, strict=True)).rstrip() for row in rows]
+    if statistics['missing']:
+        lines.append('not labelled: ' + ', '.join(
+            f'{name} {count}'
+            for name, count in statistics['missing'].items()))
+    for name, text in (('com_to_centroid_mm', 'middle to centroid of labels'),
+                       ('com_step_mm', 'step of the middle')):
+        spread = statistics[name]
+        if spread:
+            lines.append(f'{text}: median {spread["median"]:.1f}, 99.9 % '
+                         f'{spread["most"]:.1f}, largest '
+                         f'{spread["largest"]:.1f} mm')
+    if statistics.get('bones_mm'):
+        lines.append('bones, median mm: ' + ', '.join(
+            f'{name} {spread["median"]:.1f}'
+            for name, spread in statistics['bones_mm'].items() if spread))
+    if statistics['suggested_vol_size_mm']:
+        lines.append(
+            f'labels lie up to {statistics["extent_mm"]:.1f} mm off the '
+            'middle along an axis: vol_size of '
+            f'{statistics["suggested_vol_size_mm"]:g} mm or more')
+    return lines
+
+
+def _view_text(view: dict[str, Any]) -> tuple[str, ...]:
+    size, frames, inside = view['size'], view['frames'], view['inside']
+    return (view['camera'],
+            f'{size[0]} x {size[1]}' if size else '-',
+            f'{frames[0]} to {frames[1]}' if frames else '-',
+            *('-' if view[key] is None else f'{view[key]:.3f}'
+              for key in ('median_px', 'largest_px')),
+            '-' if inside is None else f'{inside:.0%}')

@@ -1,0 +1,217 @@
+"""What a training step of a network costs, beside the plain network's.
+
+A step is forward pass, expected positions, L1 loss, backward pass and Adam,
+on ready volumes. Peak memory is that of a process of its own for each side::
+
+    python -m mmpose_ext.volumetric.step_cost ours 6 3 compressed 23 64
+"""
+from __future__ import annotations
+
+import copy
+import json
+import math
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmpose_ext.training.benchmark import peak_memory
+from mmpose_ext.volumetric.expectation import softmax_moments
+from mmpose_ext.volumetric.head import DannceExpectationHead
+from mmpose_ext.volumetric.network import SIZES, DannceUNet
+from mmpose_ext.volumetric.reference import PlainUNet, plain_soft_argmax
+
+SIDE = 240.  # of the volume, mm
+_PROCESS_SECONDS = 600
+
+Step = Callable[[], float]
+
+
+def make_networks(num_views: int, view_channels: int,
+                  size: str | Sequence[int],
+                  keypoints: int) -> tuple[DannceUNet, nn.Module]:
+    """A network with layer norm, and a head, of which the weights are drawn.
+
+    Args:
+        num_views (int): V.
+        view_channels (int): C.
+        size (str | Sequence[int]): See :class:`DannceUNet`.
+        keypoints (int): K.
+    """
+    torch.manual_seed(0)
+    network = DannceUNet(num_views, view_channels, size)
+    head = DannceExpectationHead(network.out_channels[-1], keypoints)
+    for module in (*network.modules(), *head.modules()):
+        if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+    return network, head
+
+
+def plain_copy(network: DannceUNet) -> PlainUNet:
+    """The plain network with the same weights."""
+    first: Any = network.get_submodule('enc1.conv1')
+    widths = [
+        network.get_submodule(f'enc{level}.conv1').out_channels
+        for level in range(1, network.levels + 1)]
+    plain = PlainUNet(first.in_channels, widths)
+    plain.load_state_dict(network.state_dict())
+    return plain
+
+
+def locate(network: nn.Module, head: nn.Module, volumes: Tensor) -> Tensor:
+    """Expected positions (B, K, 3) in mm, either network's own way."""
+    nvox = volumes.shape[-1]
+    offsets = (torch.arange(nvox) + .5) * (SIDE / nvox) - SIDE / 2
+    if isinstance(network, DannceUNet):
+        return softmax_moments(head(network(volumes)), offsets).mean
+    logits = head.get_submodule('final_layer')(network(volumes)[-1])
+    y, x, z = torch.meshgrid(offsets, offsets, offsets, indexing='ij')
+    return plain_soft_argmax(
+        logits, torch.stack([x, y, z], -1).flatten(0, 2))
+
+
+def make_step(network: nn.Module, head: nn.Module, channels: int,
+              keypoints: int, nvox: int) -> Step:
+    """A training step, batch 1, that returns its loss in mm."""
+    generator = torch.Generator().manual_seed(0)
+    volumes = torch.rand(
+        (1, channels, nvox, nvox, nvox), generator=generator) * 2 - 1
+    target = torch.randn((1, keypoints, 3), generator=generator) * 40
+    optimizer = torch.optim.Adam(
+        [*network.parameters(), *head.parameters()], 1e-3)
+
+    def step() -> float:
+        optimizer.zero_grad()
+        loss = (locate(network, head, volumes) - target).abs().mean()
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    return step
+
+
+def compare_steps(num_views: int, view_channels: int,
+                  size: str | Sequence[int], keypoints: int, nvox: int,
+                  repetitions: int = 3) -> dict[str, Any]:
+    """Cost of a step, ours and the plain network's by turns.
+
+    Args:
+        num_views (int): V.
+        view_channels (int): C.
+        size (str | Sequence[int]): See :class:`DannceUNet`.
+        keypoints (int): K.
+        nvox (int): Voxels a side.
+        repetitions (int): Steps of each side that count, after one that does
+            not. Defaults to 3.
+
+    Returns:
+        dict: ``ours`` and ``plain`` with ``cpu_seconds`` (median) and
+        ``peak_mib``; ``cpu_ratio`` and ``memory_ratio``; ``difference``, the
+        largest of features and, ``difference_mm``, of positions.
+    """
+    network, head = make_networks(num_views, view_channels, size, keypoints)
+    channels = num_views * view_channels
+    plain = plain_copy(network)
+    volumes = torch.rand(1, channels, nvox, nvox, nvox) * 2 - 1
+    with torch.no_grad():
+        difference = max(
+            float((one - other).abs().max()) for one, other in zip(
+                network(volumes), plain(volumes), strict=True))
+        difference_mm = float((locate(network, head, volumes) - locate(
+            plain, head, volumes)).abs().max())
+    steps = dict(
+        ours=make_step(network, head, channels, keypoints, nvox),
+        plain=make_step(plain, copy.deepcopy(head), channels, keypoints,
+                        nvox))
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(repetitions + 1):
+        for name, step in steps.items():
+            began = time.process_time()
+            step()
+            times[name].append(time.process_time() - began)
+    result: dict[str, Any] = {
+        name: dict(
+            cpu_seconds=statistics.median(found[1:]),
+            peak_mib=_peak_of_process(
+                name, num_views, view_channels, size, keypoints, nvox))
+        for name, found in times.items()}
+    ours, other = result['ours'], result['plain']
+    return dict(
+        result,
+        cpu_ratio=ours['cpu_seconds'] / other['cpu_seconds'],
+        memory_ratio=ours['peak_mib'] / other['peak_mib'],
+        difference=difference,
+        difference_mm=difference_mm)
+
+
+def measure_scaling(size: str | Sequence[int], keypoints: int,
+                    nvoxes: Sequence[int], views: Sequence[int],
+                    repetitions: int = 3) -> dict[str, dict[str, float]]:
+    """CPU-seconds of a training step against voxels and views.
+
+    Args:
+        size (str | Sequence[int]): See :class:`DannceUNet`.
+        keypoints (int): K.
+        nvoxes (Sequence[int]): Voxels a side to try, with the last number of
+            views.
+        views (Sequence[int]): Numbers of views to try, with the first number
+            of voxels.
+        repetitions (int): Steps that count, of which the fastest is taken.
+            Defaults to 3.
+
+    Returns:
+        dict: ``nvox`` and ``views``, each with seconds by number.
+    """
+
+    def cost(num_views: int, nvox: int) -> float:
+        network, head = make_networks(num_views, 3, size, keypoints)
+        step = make_step(network, head, 3 * num_views, keypoints, nvox)
+        step()
+        times = []
+        for _ in range(repetitions):
+            began = time.process_time()
+            step()
+            times.append(time.process_time() - began)
+        return min(times)
+
+    return dict(
+        nvox={str(nvox): cost(views[-1], nvox) for nvox in nvoxes},
+        views={str(count): cost(count, nvoxes[0]) for count in views})
+
+
+def _peak_of_process(name: str, num_views: int, view_channels: int,
+                     size: str | Sequence[int], keypoints: int,
+                     nvox: int) -> float:
+    text = size if isinstance(size, str) else ','.join(map(str, size))
+    found = subprocess.run(
+        [sys.executable, '-m', __name__, name, str(num_views),
+         str(view_channels), text, str(keypoints), str(nvox)],
+        check=True, capture_output=True, text=True,
+        timeout=_PROCESS_SECONDS).stdout
+    return float(json.loads(found.splitlines()[-1]))
+
+
+def _main(name: str, views: str, channels: str, size: str, keypoints: str,
+          nvox: str) -> None:
+    torch.set_num_threads(1)
+    widths = size if size in SIZES else [int(w) for w in size.split(',')]
+    found, head = make_networks(
+        int(views), int(channels), widths, int(keypoints))
+    network = found if name == 'ours' else plain_copy(found)
+    del found
+    step = make_step(network, head, int(views) * int(channels),
+                     int(keypoints), int(nvox))
+    # Adam has its memory from the second on
+    if not all(math.isfinite(step()) for _ in range(2)):
+        raise RuntimeError('the loss is not finite')
+    print(json.dumps(peak_memory()['process']))
+
+
+if __name__ == '__main__':
+    _main(*sys.argv[1:])

@@ -1,0 +1,258 @@
+"""Long recordings: frames read ahead, results put away block by block.
+
+A prediction may take days. Frames are decoded in order, some time points
+ahead of the model and never more; results go to the disk a block at a time,
+so that memory does not grow and a kill costs one block at most.
+"""
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from mmpose_ext.storage import (
+    DataError,
+    NpzArchive,
+    atomic_file,
+    write_npz,
+)
+
+Array = np.ndarray
+# images (T lists of V) and their rows to arrays (T, ...) by name
+Predict = Callable[[list[list[Array]], Array], Mapping[str, Array]]
+
+AHEAD = 4  # time points decoded while the model works
+BLOCK = 100  # time points in a block: what a kill costs at most
+_FINGERPRINT = 'fingerprint.json'
+
+
+class FrameSource(Protocol):
+    """What frames are read from: a recording."""
+
+    @property
+    def videos(self) -> Sequence[Any]:
+        """One entry a view."""
+
+    def read(self, row: int, view: int) -> Array:
+        """Image (H, W, 3) BGR of a time point."""
+
+
+def read_ahead(source: FrameSource,
+               rows: Sequence[int] | Array,
+               ahead: int = AHEAD) -> Generator[list[Array], None, None]:
+    """Images of time points, each view decoded by a thread of its own.
+
+    Only the frames asked for are kept. At most ``ahead`` + 1 time points are
+    in memory.
+
+    Args:
+        source (FrameSource): The recording.
+        rows (Sequence[int]): Time points, best in rising order: then each
+            video is decoded once, from the first to the last.
+        ahead (int): Time points to decode before they are needed. Defaults
+            to 4.
+
+    Yields:
+        list[ndarray]: V images of a time point.
+
+    Raises:
+        DataError: If a frame cannot be read.
+    """
+    # One thread a view: a video's decoder has a position, which two readers
+    # would move under each other's hands.
+    threads = [ThreadPoolExecutor(1, f'view {view}')
+               for view in range(len(source.videos))]
+    waiting: deque[list[Future[Array]]] = deque()
+    try:
+        for row in rows:
+            waiting.append([
+                thread.submit(source.read, int(row), view)
+                for view, thread in enumerate(threads)
+            ])
+            if len(waiting) > ahead:
+                yield [image.result() for image in waiting.popleft()]
+        while waiting:
+            yield [image.result() for image in waiting.popleft()]
+    finally:
+        for thread in threads:
+            thread.shutdown(cancel_futures=True)
+
+
+class BlockStore:
+    """Blocks of results in a folder, whole ones only.
+
+    Args:
+        folder (Path): Made if need be; its parent exists.
+        fingerprint (Mapping[str, Any]): What the results depend on, in
+            values that JSON knows.
+        resume (bool): Whether to go on with what is there. Defaults to
+            False.
+
+    Attributes:
+        count (int): Blocks that are there.
+
+    Raises:
+        DataError: If blocks are there and ``resume`` is False, or they are
+            of another fingerprint.
+    """
+
+    def __init__(self, folder: Path, fingerprint: Mapping[str, Any],
+                 resume: bool = False) -> None:
+        self.folder = folder
+        note = folder / _FINGERPRINT
+        if note.is_file():
+            if not resume:
+                raise DataError(folder, 'folder', 'nothing',
+                                'blocks of a prediction that did not finish',
+                                '--resume goes on with it, --overwrite '
+                                'begins anew')
+            check_fingerprint(note, fingerprint)
+        else:
+            # without a note nothing was ever finished here
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            with atomic_file(note) as temporary:
+                temporary.write_text(json.dumps(fingerprint, indent=1))
+        self.count = 0
+        while self._is_whole(self._path(self.count)):
+            self.count += 1
+
+    def add(self, arrays: Mapping[str, Array]) -> None:
+        """Put the next block on the disk."""
+        write_npz(self._path(self.count), **arrays)
+        self.count += 1
+
+    def join(self) -> dict[str, Array]:
+        """All blocks as one, array by array.
+
+        Needs the memory of the results once, and of one block.
+        """
+        joined: dict[str, Array] = {}
+        archives = [NpzArchive(self._path(i)) for i in range(self.count)]
+        for name in archives[0].names if archives else ():
+            shapes = [archive.shape(name) for archive in archives]
+            whole = np.empty((sum(shape[0] for shape in shapes),
+                              *shapes[0][1:]), archives[0].dtype(name))
+            start = 0
+            for archive, shape in zip(archives, shapes, strict=True):
+                whole[start:start + shape[0]] = archive.read(name)
+                start += shape[0]
+            joined[name] = whole
+        return joined
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f'{number:06d}.npz'
+
+    @staticmethod
+    def _is_whole(path: Path) -> bool:
+        if not path.is_file():
+            return False
+        try:
+            archive = NpzArchive(path)
+            for name in archive.names:
+                archive.read(name)
+        except DataError:
+            return False  # a damaged disk: the block is made again
+        return True
+
+
+def check_fingerprint(path: Path, fingerprint: Mapping[str, Any]) -> None:
+    """Check that results are of the same work.
+
+    Args:
+        path (Path): JSON with the fingerprint of what is there.
+        fingerprint (Mapping[str, Any]): That of what is asked for.
+
+    Raises:
+        DataError: Names what differs.
+    """
+    try:
+        there = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DataError(path, 'file', 'JSON', str(error),
+                        '--overwrite begins anew') from error
+    wanted = json.loads(json.dumps(fingerprint))
+    different = sorted(key for key in {*there, *wanted}
+                       if there.get(key) != wanted.get(key))
+    if different:
+        key = different[0]
+        raise DataError(
+            path, ', '.join(different), f'{key} {_short(wanted.get(key))}, '
+            'as is asked for now', _short(there.get(key)),
+            'the results there are of another prediction; use its options, '
+            'or begin anew by --overwrite')
+
+
+def predict_blocks(source: FrameSource,
+                   rows: Array,
+                   predict: Predict,
+                   store: BlockStore,
+                   block: int = BLOCK,
+                   batch: int = 4,
+                   description: str = 'predicting') -> None:
+    """Predict what is missing, block by block, with progress on stderr.
+
+    Args:
+        source (FrameSource): The recording.
+        rows (ndarray): (T,) time points, all of them.
+        predict (Predict): The model: images of some time points and their
+            rows to arrays by name, as long.
+        store (BlockStore): Where results go; what it has is not made again.
+        block (int): Time points in a block; the same when resumed. Defaults
+            to 100.
+        batch (int): Time points handed to ``predict`` at a time. Defaults to
+            4.
+        description (str): Of the work, for the progress.
+    """
+    done = min(store.count * block, len(rows))
+    with (_progress() as progress,
+          closing(read_ahead(source, rows[done:], max(AHEAD, batch))
+                  ) as frames):
+        task = progress.add_task(description, total=len(rows),
+                                 completed=done)
+        for start in range(done, len(rows), block):
+            parts = []
+            stop = min(start + block, len(rows))
+            for first in range(start, stop, batch):
+                chosen = rows[first:min(first + batch, stop)]
+                parts.append(
+                    predict(list(islice(frames, len(chosen))), chosen))
+                progress.advance(task, len(chosen))
+            store.add({
+                name: np.concatenate([part[name] for part in parts])
+                for name in parts[0]
+            })
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), TextColumn('left'), TimeRemainingColumn(),
+        console=Console(stderr=True), transient=True)
+
+
+def _short(value: Any) -> str:
+    """A value for a message; sums are cut to what tells them apart."""
+    return re.sub(r'\b([0-9a-f]{10})[0-9a-f]{54}\b', r'\1...', str(value))

@@ -1,0 +1,294 @@
+"""Checks of volumetric recordings, from a config or a label file.
+
+A problem would spoil training or its figures; a warning is worth a look and
+changes the exit code with ``--strict`` alone.
+"""
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from mmpose_ext.registry import DATASETS
+from mmpose_ext.storage import DataError
+from mmpose_ext.training.config_check import find_settings
+from mmpose_ext.volumetric.body_centres import SOURCES
+from mmpose_ext.volumetric.recording_statistics import (
+    ROBUST_SIGMAS,
+    OddBone,
+    odd_bones,
+    outside_cube,
+    recording_statistics,
+    statistics_text,
+)
+from mmpose_ext.volumetric.recordings import Recording, open_recording
+from mmpose_ext.volumetric.skeletons import load_skeleton
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+_NAMED = 5  # places that one line names
+_JUMP = 20.  # median steps that a middle does not move at once
+_JUMP_MM = 20.
+
+
+@dataclass
+class Report:
+    """What was found.
+
+    Attributes:
+        problems: What would spoil training.
+        warnings: What is worth a look.
+        statistics: Name of each recording to its figures.
+        splits: Place in the config to the number of samples.
+    """
+
+    problems: list[DataError] = field(default_factory=list)
+    warnings: list[DataError] = field(default_factory=list)
+    statistics: dict[str, dict] = field(default_factory=dict)
+    splits: dict[str, int] = field(default_factory=dict)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Options of ``tools/verify_dataset.py`` for this family."""
+    parser.add_argument(
+        '--skeleton', metavar='NAME',
+        help='of --ann-file: rat23, mouse22, ... or a file; found by default '
+        'from recording.json')
+    parser.add_argument(
+        '--videos', type=Path, metavar='DIR',
+        help="folder of --ann-file's videos (default: videos beside it, if "
+        'there is such)')
+    parser.add_argument('--com-file', type=Path, metavar='MAT',
+                        help='com3d.mat to check with --ann-file')
+    parser.add_argument('--com-source', choices=SOURCES, default='auto')
+    parser.add_argument('--pixel-origin', type=int, choices=(0, 1),
+                        help='where --ann-file counts pixels from')
+    parser.add_argument('--strict', action='store_true',
+                        help='exit with 1 on warnings too')
+    parser.add_argument('--json', action='store_true',
+                        help='print the findings as JSON')
+
+
+def accepts(path: Path) -> bool:
+    """Whether a file looks meant for this family, be it damaged or not."""
+    return path.suffix.lower() == '.mat' and path.is_file()
+
+
+def run_file(path: Path, arguments: Namespace) -> int:
+    """Check a label file and its recording; returns the exit code."""
+    report = Report()
+    videos = arguments.videos
+    if videos is None:
+        beside = path.parent / 'videos'
+        videos = beside if beside.is_dir() else None
+    try:
+        skeleton = (None if arguments.skeleton is None else
+                    load_skeleton(arguments.skeleton))
+        recording = open_recording(
+            path.parent, label_file=path.name,
+            com_file=(None if arguments.com_file is None else
+                      arguments.com_file.resolve()),
+            com_source=arguments.com_source,
+            videos=None if videos is None else videos.resolve(),
+            pixel_origin=arguments.pixel_origin,
+            num_keypoints=(None if skeleton is None else
+                           skeleton['num_keypoints']))
+        if skeleton is None and recording.skeleton is not None:
+            skeleton = load_skeleton(recording.skeleton)
+        _inspect(recording, skeleton, report)
+    except DataError as error:
+        report.problems.append(error)
+    return _finish(report, arguments)
+
+
+def run(config: Config, arguments: Namespace) -> int:
+    """Check the data sets of a config; returns the exit code."""
+    report = Report()
+    built: dict[str, Any] = {}
+    seen: dict[Path, Recording] = {}
+    for loader in LOADERS:
+        for place, settings in find_settings(config.get(loader), loader,
+                                             _has_recordings):
+            try:
+                dataset = DATASETS.build(dict(settings))
+            except DataError as error:
+                _add(report.problems, error)
+                continue
+            if not built:
+                _check_model(config, dataset, place, report)
+            built[place] = dataset
+            report.splits[place] = len(dataset)
+            for recording in dataset.recordings:
+                if recording.label_file not in seen:
+                    seen[recording.label_file] = recording
+                    _inspect(recording, dataset.metainfo, report,
+                             _grid_of(config))
+    if not built and not report.problems:
+        raise DataError(config.filename, ', '.join(LOADERS),
+                        'a data set of recordings', 'none')
+    report.warnings += _leaks(config, built)
+    return _finish(report, arguments)
+
+
+def _has_recordings(settings: Mapping[str, Any]) -> bool:
+    return 'type' in settings and 'recordings' in settings
+
+
+def _add(errors: list[DataError], error: DataError) -> None:
+    """Add an error that is not there yet; splits share recordings."""
+    if str(error) not in map(str, errors):
+        errors.append(error)
+
+
+def _grid_of(config: Config) -> tuple[float, float] | None:
+    """Borders of the volume, mm."""
+    grid = config.get('model', {}).get('data_preprocessor', {}).get('grid')
+    if not grid:
+        return None
+    if 'vol_size' in grid:
+        return -grid['vol_size'] / 2, grid['vol_size'] / 2
+    return grid['vmin'], grid['vmax']
+
+
+def _check_model(config: Config, dataset: Any, place: str,
+                 report: Report) -> None:
+    """Whether the network fits keypoints and cameras."""
+    model = config.get('model', {})
+    count = dataset.metainfo['num_keypoints']
+    outputs = model.get('head', {}).get('num_keypoints')
+    if outputs not in (None, count):
+        report.problems.append(DataError(
+            config.filename, 'model.head.num_keypoints',
+            f'{count}, the keypoints of {place}', str(outputs)))
+    views = len(dataset.recordings[0].cameras)
+    inputs = model.get('backbone', {}).get('num_views')
+    drawn = model.get('data_preprocessor', {}).get('num_views')
+    if inputs is not None and inputs != (drawn or views):
+        report.problems.append(DataError(
+            config.filename, 'model.backbone.num_views',
+            f'{drawn or views}, the views of {place}', str(inputs)))
+
+
+def _inspect(recording: Recording, metainfo: dict[str, Any] | None,
+             report: Report, grid: tuple[float, float] | None = None) -> None:
+    """Figures of a recording, and what is odd in them."""
+    name = recording.name
+    if name in report.statistics:
+        name = str(recording.label_file)
+    report.statistics[name] = recording_statistics(recording, metainfo)
+    file = recording.label_file
+    # a single keypoint is the animal's middle: no body to judge
+    if metainfo and recording.num_keypoints > 1:
+        if recording.num_keypoints != metainfo['num_keypoints']:
+            report.problems.append(DataError(
+                file, 'labelData.data_3d',
+                f'{metainfo["num_keypoints"]} keypoints',
+                str(recording.num_keypoints)))
+            return
+        bones = odd_bones(recording, metainfo)
+        by_bone: dict[tuple[str, str], list[OddBone]] = {}
+        for bone in bones:
+            by_bone.setdefault(bone.link, []).append(bone)
+        report.problems += [_bone_problem(file, odd)
+                            for odd in by_bone.values()]
+    if grid is not None:
+        outside = outside_cube(recording, *grid)
+        if len(outside):
+            report.problems.append(DataError(
+                file, f'sampleID {_first_of(outside)}',
+                f'labels in the volume, {grid[0]:g} to {grid[1]:g} mm about '
+                'the middle', f'{len(outside)} poses that leave it',
+                'enlarge model.data_preprocessor.grid'))
+    report.warnings += _jumps(recording)
+
+
+def _bone_problem(file: Path, odd: list[OddBone]) -> DataError:
+    worst = odd[0]
+    return DataError(
+        file, f'sampleID {_first_of([bone.sample_id for bone in odd])}, bone '
+        f'{worst.link[0]}-{worst.link[1]}',
+        f'a length near the median, {worst.median_mm:.1f} mm',
+        f'{worst.length_mm:.1f} mm, {worst.sigmas:.0f} robust standard '
+        f'deviations off; {len(odd)} beyond {ROBUST_SIGMAS:g}',
+        'look whether its ends are swapped or misplaced')
+
+
+def _jumps(recording: Recording) -> Iterator[DataError]:
+    """Steps of the middle that no animal makes."""
+    if len(recording) < 3:
+        return
+    steps = np.linalg.norm(np.diff(recording.com, axis=0), axis=-1)
+    # of neighbouring time points alone
+    apart = np.diff(recording.sample_ids)
+    steps[apart > np.median(apart)] = np.nan
+    known = steps[np.isfinite(steps)]
+    if not len(known):
+        return
+    limit = max(_JUMP * float(np.median(known)), _JUMP_MM)
+    rows = np.flatnonzero((steps > limit).any(1))
+    if len(rows):
+        yield DataError(
+            recording.label_file,
+            f'middle, sampleID {_first_of(recording.sample_ids[rows + 1])}',
+            f'steps of at most {limit:.0f} mm',
+            f'{np.nanmax(steps):.0f} mm; {len(rows)} such',
+            'filter by com_median_window, or com_limit_mm')
+
+
+def _leaks(config: Config, built: Mapping[str, Any]) -> Iterator[DataError]:
+    """Time points that train as well as test."""
+    keys = {place: {(dataset.recordings[int(recording)].label_file, int(row))
+                    for recording, row in dataset.samples}
+            for place, dataset in built.items()
+            if hasattr(dataset, 'samples')}
+    for train in keys:
+        if not train.startswith('train'):
+            continue
+        for place in keys:
+            shared = keys[train] & keys[place]
+            if not place.startswith('train') and shared:
+                yield DataError(
+                    config.filename, place, 'no time point of the training '
+                    'data', f'{len(shared)} of {len(keys[place])}',
+                    'split them by split_by')
+
+
+def _first_of(ids: Any) -> str:
+    listed = list(dict.fromkeys(int(i) for i in ids))
+    names = ', '.join(map(str, listed[:_NAMED]))
+    return names + (', ...' if len(listed) > _NAMED else '')
+
+
+def _finish(report: Report, arguments: Namespace) -> int:
+    """Show everything and choose the exit code."""
+    if arguments.json:
+        print(json.dumps(dict(
+            problems=[_as_dict(item) for item in report.problems],
+            warnings=[_as_dict(item) for item in report.warnings],
+            splits=report.splits, recordings=report.statistics), indent=2))
+    else:
+        for place, count in report.splits.items():
+            print(f'{place}: {count} samples')
+        for name, statistics in report.statistics.items():
+            print(f'{name}:')
+            for line in statistics_text(statistics):
+                print(f'  {line}')
+        for item in report.warnings:
+            print(f'warning: {item}')
+        for item in report.problems:
+            print(f'error: {item}')
+        if not report.problems:
+            print(f'no errors, {len(report.warnings)} warnings; --strict '
+                  'counts these' if report.warnings else 'no problems')
+    wrong = report.problems or (arguments.strict and report.warnings)
+    return int(bool(wrong))
+
+
+def _as_dict(error: DataError) -> dict[str, str]:
+    return {key: getattr(error, key)
+            for key in ('file', 'where', 'expected', 'found', 'hint')}

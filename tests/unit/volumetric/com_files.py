@@ -1,0 +1,67 @@
+"""Recordings of a bright ball, whose middle a network can soon find."""
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmpose_ext.storage import VideoWriter
+from mmpose_ext.storage.label3d import write_label3d
+
+from .recording_files import (
+    BODY,
+    HEIGHT,
+    NAMES,
+    WIDTH,
+    make_record,
+    project,
+)
+
+RADIUS = 6
+
+
+def write_ball(folder: Path, frames: int = 20, seed: int = 0) -> np.ndarray:
+    """A recording of a ball that is elsewhere in each frame.
+
+    The last frame has the ball outside the first camera's picture.
+
+    Returns:
+        ndarray: (frames, 3) its middle, mm.
+    """
+    generator = np.random.default_rng(seed)
+    record = make_record(folder, frames)
+    middles = generator.uniform((-70, -70, -20), (70, 70, 40), (frames, 3))
+    middles[-1] = _beside_first_view(record.calibrations)
+    points = middles[:, None] + (BODY - BODY.mean(0)) / 4
+    points[0, 3:] = np.nan
+    # what remains of the first frame shall still be about its middle
+    points[0, :3] += middles[0] - points[0, :3].mean(0)
+    record = replace(record, points=points, com=None, com_ids=None,
+                     pixels=project(record.calibrations, points))
+    centres = project(record.calibrations, middles) - 1
+    for view, name in enumerate(NAMES):
+        place = folder / 'videos' / name
+        place.mkdir(parents=True)
+        with VideoWriter(place / '0.mp4', 30., (WIDTH, HEIGHT)) as video:
+            for centre in centres[view]:
+                image = generator.integers(
+                    30, 60, (HEIGHT, WIDTH, 3), np.uint8)
+                cv2.circle(image, np.rint(centre * 16).astype(int).tolist(),
+                           RADIUS * 16, (80, 180, 255), -1, cv2.LINE_AA, 4)
+                video.write(image)
+    write_label3d(record.source, record)
+    return middles
+
+
+def _beside_first_view(calibrations: tuple) -> np.ndarray:
+    """A place that the first camera alone does not see."""
+    generator = np.random.default_rng(5)
+    places = generator.uniform(
+        (-400, -400, -50), (400, 400, 250), (20_000, 3))
+    pixels = project(calibrations, places)
+    inside = ((pixels > 3) & (pixels < (WIDTH - 3, HEIGHT - 3))).all(-1)
+    outside = ((pixels < -7)
+               | (pixels > (WIDTH + 7, HEIGHT + 7))).any(-1)
+    return places[np.flatnonzero(inside[1:].all(0) & outside[0])[0]]

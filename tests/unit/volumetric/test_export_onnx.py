@@ -1,0 +1,112 @@
+"""The exported graph against torch."""
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from mmpose_ext.registry import MODELS
+from mmpose_ext.storage import DataError
+from mmpose_ext.volumetric import export_onnx
+
+onnx = pytest.importorskip('onnx')
+onnxruntime = pytest.importorskip('onnxruntime')
+pytest.importorskip('onnxscript')
+
+MODEL = dict(
+    type='mmpose_ext.DannceEstimator',
+    data_preprocessor=dict(
+        type='mmpose_ext.VolumetricDataPreprocessor',
+        grid=dict(vmin=-60., vmax=60., nvox=16)),
+    backbone=dict(type='mmpose_ext.DannceUNet', num_views=2, size=(4, 8)),
+    head=dict(type='mmpose_ext.DannceExpectationHead', in_channels=4,
+              num_keypoints=3))
+CONFIG = Config(dict(
+    model=MODEL, default_scope='mmpose',
+    test_dataloader=dict(dataset=dict(skeleton='rat23')),
+    custom_imports=dict(imports=['mmpose_ext.volumetric'])))
+
+
+def build(kind: str = 'Expectation') -> nn.Module:
+    init_default_scope('mmpose')
+    torch.manual_seed(0)
+    head = dict(MODEL['head'], type=f'mmpose_ext.Dannce{kind}Head')
+    model = MODELS.build(dict(MODEL, head=head))
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=.3)
+    # far from the even volume, whose middle any graph would give
+    nn.init.normal_(model.head.final_layer.weight, std=20)
+    return model.eval()
+
+
+def arguments_for(tmp_path: Path, **changes: object) -> argparse.Namespace:
+    torch.save(dict(state_dict=build().state_dict(), meta=dict(
+        dataset_meta=dict(keypoint_id2name={0: 'a', 1: 'b', 2: 'c'}))),
+        tmp_path / 'm.pth')
+    parser = argparse.ArgumentParser()
+    export_onnx.add_arguments(parser)
+    arguments = parser.parse_args(
+        [str(tmp_path / 'm.pth'), '--out', str(tmp_path / 'm.onnx')])
+    vars(arguments).update(changes)
+    return arguments
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind, batch', [('Expectation', 3), ('Max', 1)])
+def test_graph_computes_what_the_model_predicts(tmp_path, kind, batch):
+    model = build(kind)
+    graph = export_onnx.VolumeGraph(model)
+    path = tmp_path / 'm.onnx'
+    export_onnx.export(graph, path, batch)
+    volumes, centres, axes = export_onnx.example_of(graph, batch)
+    session = onnxruntime.InferenceSession(str(path))
+    points, scores, spread = session.run(None, dict(
+        volumes=volumes.numpy(), centres=centres.numpy(),
+        axes=axes.numpy()))
+    inputs = dict(volumes=volumes, centres=centres, axes=axes,
+                  offsets=graph.offsets)
+    with torch.no_grad():
+        wanted = model.head.estimate(
+            model(inputs, None, mode='tensor'), inputs)
+    np.testing.assert_allclose(points, wanted.points, atol=1e-3)
+    np.testing.assert_allclose(scores, wanted.scores, atol=1e-5)
+    np.testing.assert_allclose(spread, wanted.spread, atol=1e-3)
+    assert np.ptp(points.reshape(-1, 3), 0).max() > 1  # not all alike
+
+
+@pytest.mark.slow
+def test_command_writes_a_file_that_explains_itself(tmp_path, capsys):
+    assert export_onnx.run(CONFIG, arguments_for(tmp_path)) == 0
+    assert 'largest differences' in capsys.readouterr().out
+    graph = onnx.load(str(tmp_path / 'm.onnx'))
+    meta = {entry.key: entry.value for entry in graph.metadata_props}
+    assert json.loads(meta['grid']) == dict(vmin=-60, vmax=60, nvox=16)
+    assert json.loads(meta['keypoint_names']) == ['a', 'b', 'c']
+    assert meta['views'] == '2'
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(out=Path('m.pb')), 'ending in .onnx'),
+    (dict(batch=0), 'at least 1'), (dict(opset=17), 'at least 18'),
+    (dict(checkpoint=Path('none.pth')), 'none.pth')])
+def test_wrong_arguments_write_nothing(tmp_path, changes, message):
+    with pytest.raises(DataError, match=message):
+        export_onnx.run(CONFIG, arguments_for(tmp_path, **changes))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['m.pth']
+
+
+def test_a_graph_that_differs_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(export_onnx, 'export',
+                        lambda graph, path, *_: path.touch())
+    monkeypatch.setattr(export_onnx, 'compare', lambda *_: dict(
+        keypoints=float('nan')))
+    with pytest.raises(DataError, match='parity with torch'):
+        export_onnx.run(CONFIG, arguments_for(tmp_path))
+    assert not (tmp_path / 'm.onnx').exists()

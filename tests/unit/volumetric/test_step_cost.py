@@ -1,0 +1,52 @@
+"""The network against the plain one, and what a step costs."""
+import math
+
+import pytest
+from mmengine.config import Config
+
+from mmpose_ext.storage import DataError
+from mmpose_ext.volumetric import step_cost
+from mmpose_ext.volumetric.benchmark import _network_of, draw_scaling
+
+
+def config(**backbone):
+    return Config(dict(model=dict(
+        backbone=dict(type='mmpose_ext.DannceUNet', num_views=2, size=(4, 8),
+                      **backbone),
+        head=dict(num_keypoints=5),
+        data_preprocessor=dict(grid=dict(nvox=8)))))
+
+
+def test_both_sides_find_the_same_positions(monkeypatch):
+    monkeypatch.setattr(step_cost, '_peak_of_process', lambda *_: 1.)
+    found = step_cost.compare_steps(2, 3, (4, 8), 5, 8, repetitions=1)
+    assert found['difference'] < 1e-4
+    assert found['difference_mm'] < 1e-3
+    assert found['cpu_ratio'] > 0
+
+
+def test_both_sides_learn_the_same():
+    network, head = step_cost.make_networks(2, 3, (4, 8), 5)
+    plain_head = step_cost.copy.deepcopy(head)
+    plain = step_cost.plain_copy(network)
+    ours = step_cost.make_step(network, head, 6, 5, 8)
+    other = step_cost.make_step(plain, plain_head, 6, 5, 8)
+    for _ in range(3):
+        assert math.isclose(ours(), other(), rel_tol=1e-4)
+
+
+def test_network_is_read_from_the_config():
+    assert _network_of(config()) == (2, 3, (4, 8), 5, 8)
+
+
+@pytest.mark.parametrize('option', [dict(norm='batch'), dict(residual=True)])
+def test_network_that_has_no_plain_form_is_refused(option):
+    with pytest.raises(DataError, match='model.backbone'):
+        _network_of(config(**option))
+
+
+def test_scaling_is_drawn(tmp_path):
+    figures = step_cost.measure_scaling((4, 8), 2, (4, 8), (1, 2), 1)
+    assert set(figures['nvox']) == {'4', '8'}
+    draw_scaling(figures, tmp_path / 'scaling.png')
+    assert (tmp_path / 'scaling.png').stat().st_size > 5000
