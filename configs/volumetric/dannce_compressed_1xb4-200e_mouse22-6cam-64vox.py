@@ -11,8 +11,10 @@ model = dict(
     head=dict(num_keypoints=22))
 pipeline = [_base_.pipeline[0],
             {**_base_.pipeline[1], 'reach_mm': 70.}, _base_.pipeline[2]]
-_data = dict(data_root=data_root, recordings='*', skeleton='mouse22',
-             pipeline=pipeline)
+_data = dict(
+    data_root=data_root, recordings='*', skeleton='mouse22',
+    recording_settings=dict(com_file='com3d.mat', com_median_window=31),
+    pipeline=pipeline)
 train_dataloader = dict(dataset=dict(**_data))
 val_dataloader = dict(dataset=dict(**_data))
 test_dataloader = {

@@ -1,5 +1,5 @@
 # The numbers of the original's recipe, for comparisons: right angles alone,
-# Adam at a fixed rate, and its fixed crop of the pixels' origin.
+# Adam at a fixed rate, and its shift of the pixels' origin.
 _base_ = ['dannce_compressed_1xb4-100e_rat23-6cam-80vox.py']
 model = dict(
     data_preprocessor=dict(

@@ -7,7 +7,8 @@ of the harmless types that MMEngine stores.
 
 ``HistoryBuffer`` pickles itself through ``builtins.getattr``. Allowing that
 would give safety away, so the name is mapped to a function of ours that
-serves ``HistoryBuffer`` alone.
+serves ``HistoryBuffer`` alone. So is ``builtins.bytes``, which the pickle of
+an empty array calls: a skeleton without links has one.
 """
 from __future__ import annotations
 
@@ -161,6 +162,15 @@ def _getattr_of_history_buffer(owner: Any, name: str) -> Callable[..., Any]:
     return getattr(HistoryBuffer, name)
 
 
+def _empty_bytes(*arguments: Any) -> bytes:
+    """Serve the one call of bytes in an empty array's pickle."""
+    if arguments:
+        raise pickle.UnpicklingError(
+            'GLOBAL bytes is allowed for nothing alone, asked for '
+            f'{arguments!r:.80}')
+    return b''
+
+
 @contextmanager
 def _harmless_types() -> Iterator[None]:
     """Allow-list what MMEngine's message hub and dataset metainfo hold."""
@@ -174,7 +184,8 @@ def _harmless_types() -> Iterator[None]:
                                           (scalar, 'scalar'))]
     allowed = [
         HistoryBuffer, np.ndarray, np.dtype, *dtypes, *numpy_names,
-        (_getattr_of_history_buffer, 'builtins.getattr')
+        (_getattr_of_history_buffer, 'builtins.getattr'),
+        (_empty_bytes, 'builtins.bytes'),
     ]
     with torch.serialization.safe_globals(allowed):
         yield

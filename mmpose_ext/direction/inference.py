@@ -9,20 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.runner import load_checkpoint
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mmpose_ext.compat.checkpoints import (
-    BrokenCheckpointError,
-    UnsafeCheckpointError,
-)
 from mmpose_ext.direction.estimator import (
     DirectionEstimate,
     DirectionEstimator,
 )
 from mmpose_ext.registry import MODELS
-from mmpose_ext.storage import DataError
+from mmpose_ext.training import choose_device, load_whole
 
 Array = np.ndarray
 
@@ -60,9 +55,7 @@ class DirectionTagger:
                  model: DirectionEstimator,
                  device: str = 'cpu',
                  tta: str | None = None) -> None:
-        if device == 'auto':
-            device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        self.device = torch.device(device)
+        self.device = choose_device(device)
         self.model = fold_batch_norm(model).to(self.device)
         self.model.test_cfg = dict(self.model.test_cfg or {}, tta=tta)
         self.size = int(self.model.head.decoder.input_size[0])
@@ -108,15 +101,7 @@ def load_estimator(config: Config,
         DataError: As in :func:`load_tagger`.
     """
     model = MODELS.build(config.model)
-    try:
-        load_checkpoint(
-            model, str(checkpoint), map_location='cpu', strict=True)
-    except (OSError, BrokenCheckpointError, UnsafeCheckpointError) as error:
-        raise DataError(checkpoint, 'file', 'a checkpoint',
-                        str(error)) from error
-    except RuntimeError as error:  # what torch raises if keys do not fit
-        raise DataError(checkpoint, 'weights', f'those of {config.filename}',
-                        f'others: {error}') from error
+    load_whole(model, checkpoint, config)
     return model.eval()
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from rich.console import Console
 from rich.progress import (
@@ -39,6 +38,7 @@ from mmpose_ext.direction.tracks import (
     write_tracks,
 )
 from mmpose_ext.storage import DataError
+from mmpose_ext.training import choose_device
 
 Array = np.ndarray
 
@@ -350,11 +350,9 @@ def _check_movie(path: Path) -> None:
 
 def _device(text: str) -> str:
     try:
-        if text != 'auto':
-            torch.empty(0, device=text)
-    except (RuntimeError, AssertionError) as error:
-        raise argparse.ArgumentTypeError(
-            f'{text}: {str(error).splitlines()[0]}') from error
+        choose_device(text)
+    except DataError as error:
+        raise argparse.ArgumentTypeError(f'{text}: {error.found}') from error
     return text
 
 

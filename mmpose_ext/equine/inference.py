@@ -20,14 +20,9 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
-from mmengine.runner import load_checkpoint
 from mmpose.apis import init_model
 from torch import nn
 
-from mmpose_ext.compat.checkpoints import (
-    BrokenCheckpointError,
-    UnsafeCheckpointError,
-)
 from mmpose_ext.compat.placeholders import MMCV_EXT, is_placeholder
 from mmpose_ext.equine.horse26 import DATASET_NAMES, NAMES
 from mmpose_ext.equine.sources import (
@@ -38,6 +33,7 @@ from mmpose_ext.equine.sources import (
 )
 from mmpose_ext.equine.transfer import point_names
 from mmpose_ext.storage import DataError
+from mmpose_ext.training import load_whole
 
 Array = np.ndarray
 
@@ -130,21 +126,6 @@ def paths_read(arguments: argparse.Namespace,
         picture.path for picture in source.pictures}
 
 
-def choose_device(name: str) -> torch.device:
-    """A device by name; ``auto`` is a GPU if there is one.
-
-    Raises:
-        DataError: If there is no such device.
-    """
-    if name == 'auto':
-        name = 'cuda' if torch.cuda.is_available() else 'cpu'
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise DataError(name, '--device', 'a device of this machine',
-                        str(error).splitlines()[0]) from error
-
-
 def load_model(config: Config,
                checkpoint: str | Path,
                device: torch.device | str = 'cpu') -> nn.Module:
@@ -166,18 +147,8 @@ def load_model(config: Config,
     """
     with contextlib.redirect_stdout(sys.stderr):
         model = init_model(config.copy(), None, 'cpu')
-        try:
-            # MMPose's own would leave out, with a warning, what does not fit
-            loaded = load_checkpoint(
-                model, str(checkpoint), map_location='cpu', strict=True)
-        except (OSError, BrokenCheckpointError,
-                UnsafeCheckpointError) as error:
-            raise DataError(checkpoint, 'file', 'a checkpoint',
-                            str(error)) from error
-        except RuntimeError as error:  # what torch raises if keys do not fit
-            raise DataError(checkpoint, 'weights',
-                            f'those of {config.filename}',
-                            f'others: {error}') from error
+    # MMPose's own would leave out, with a warning, what does not fit
+    loaded = load_whole(model, checkpoint, config)
     meta = (loaded.get('meta') or {}).get('dataset_meta')
     if meta is not None:
         name = meta.get('dataset_name')

@@ -20,7 +20,6 @@ from torch import nn
 from mmpose_ext.equine.inference import (
     Poses,
     add_input_arguments,
-    choose_device,
     estimate_poses,
     load_model,
     open_input,
@@ -29,6 +28,7 @@ from mmpose_ext.equine.inference import (
 from mmpose_ext.equine.prediction_files import check_output, open_predictions
 from mmpose_ext.equine.sources import PictureSource
 from mmpose_ext.storage import refuse_to_replace
+from mmpose_ext.training import choose_device
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

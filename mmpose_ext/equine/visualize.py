@@ -18,7 +18,6 @@ from mmpose_ext.equine.horse26 import NAMES
 from mmpose_ext.equine.inference import (
     Poses,
     add_input_arguments,
-    choose_device,
     load_model,
     open_input,
     paths_read,
@@ -45,6 +44,7 @@ from mmpose_ext.storage import (
     atomic_folder,
     refuse_to_replace,
 )
+from mmpose_ext.training import choose_device
 
 Array = np.ndarray
 

@@ -220,6 +220,11 @@ def _anipose_cameras(content: Mapping[str, Any],
     for key, table in tables.items():
         check_keys(table, ['name', 'matrix', 'distortions', 'rotation',
                            'translation'], path, f'of table {key!r}')
+        if table.get('fisheye'):
+            raise DataError(
+                path, f'camera {str(table["name"])!r}, fisheye',
+                'a lens described by k1 k2 p1 p2 k3', 'a fisheye',
+                'straighten the videos and calibrate them without fisheye')
         found.append(_column_camera(
             str(table['name']), path, table['matrix'], table['distortions'],
             table['rotation'], table['translation'], table.get('size')))

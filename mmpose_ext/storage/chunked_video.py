@@ -1,6 +1,7 @@
 """Videos of a camera that are cut into pieces, one file after the other."""
 from __future__ import annotations
 
+import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,9 +12,14 @@ import numpy as np
 
 from .checks import StrPath
 from .errors import DataError
-from .video import VideoHeader, VideoReader, read_video_header
+from .video import (
+    VideoHeader,
+    VideoReader,
+    check_video,
+    read_video_header,
+)
 
-_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v')
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v')
 
 
 class ChunkedVideo:
@@ -74,7 +80,11 @@ class ChunkedVideo:
 
     @cached_property
     def stop(self) -> int:
-        """The frame after the last one, by the header of the last file."""
+        """The frame after the last one, by the header of the last file.
+
+        Counted by :meth:`check`: the header also has frames before a cut,
+        which are not shown.
+        """
         frames = (self._header.frames if len(self.files) == 1 else
                   read_video_header(self.files[-1]).frames)
         if frames is None:
@@ -116,22 +126,33 @@ class ChunkedVideo:
         return reader.read(index)
 
     def check(self) -> None:
-        """Open every file.
+        """Look at every file; count the frames of the last one.
+
+        Only the first frame of a file is decoded, so that this takes seconds
+        for hours of video. Where one holds more frames than there are numbers
+        up to the next, which then has them, a warning says so.
 
         Raises:
-            DataError: If one is damaged, of another size or rate, or a frame
-                lies between two files.
+            DataError: If one is damaged at its start, cut short or of another
+                size, or a frame lies between two files.
         """
-        for piece, start in enumerate(self._starts):
-            count = len(self._reader(piece))
-            last = piece + 1 == len(self.files)
-            following = self.stop if last else self._starts[piece + 1]
+        for piece, start in enumerate(self._starts[:-1]):
+            file, following = self.files[piece], self._starts[piece + 1]
+            header = check_video(file)
+            self._check_size(file, header.size)
+            count = header.frames or len(self._reader(piece))
             if start + count < following:
                 raise DataError(
-                    self.files[piece], f'camera {self.name!r}, frames',
+                    file, f'camera {self.name!r}, frames',
                     f'{following - start}, up to '
-                    f'{"the end" if last else self.files[piece + 1].name}',
-                    str(count), 'the file is cut short or misnamed')
+                    f'{self.files[piece + 1].name}', str(count),
+                    'the file is cut short or misnamed')
+            if start + count > following:
+                warnings.warn(
+                    f'{file}: {count} frames, though '
+                    f'{self.files[piece + 1].name} follows after '
+                    f'{following - start}; misnamed?', stacklevel=2)
+        self.stop = self._starts[-1] + len(self._reader(len(self.files) - 1))
         self.close()
 
     def close(self) -> None:
@@ -149,14 +170,17 @@ class ChunkedVideo:
             self.close()
         if piece not in self._readers:
             reader = VideoReader(self.files[piece])
-            if reader.size != self.size:
-                raise DataError(
-                    self.files[piece], f'camera {self.name!r}, size',
-                    '{} x {}, as the first file has'.format(*self.size),
-                    '{} x {}'.format(*reader.size))
+            self._check_size(self.files[piece], reader.size)
             self._readers[piece] = reader
         self._current = piece
         return self._readers[piece]
+
+    def _check_size(self, file: Path, size: tuple[int, int]) -> None:
+        if size != self.size:
+            raise DataError(
+                file, f'camera {self.name!r}, size',
+                '{} x {}, as the first file has'.format(*self.size),
+                '{} x {}'.format(*size))
 
     def _outside(self, frame: int, more: str = '') -> DataError:
         return DataError(
@@ -206,14 +230,15 @@ def _list_videos(folder: Path) -> list[Path]:
         found = next(iter(inner.values()), [])
     if not found:
         raise DataError(folder, 'videos',
-                        f'files ending in {" or ".join(_SUFFIXES)}', 'none')
+                        f'files ending in {" or ".join(VIDEO_SUFFIXES)}',
+                        'none')
     return [file for file in found
             if file.suffix.lower() == found[0].suffix.lower()]
 
 
 def _videos_in(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir()
-                  if file.suffix.lower() in _SUFFIXES and _is_shown(file)
+                  if file.suffix.lower() in VIDEO_SUFFIXES and _is_shown(file)
                   and file.is_file())
 
 

@@ -47,7 +47,8 @@ def read_com3d(path: StrPath) -> ComTrack:
 
     Args:
         path (str | Path): The file, with ``com`` (N x 3 or N x 3 x I) and
-            ``sampleID``; what else there is does not matter.
+            ``sampleID``, whole numbers or texts ``<experiment>_<number>`` of
+            one experiment; what else there is does not matter.
 
     Raises:
         DataError: If it is damaged, or its parts do not fit together.
@@ -70,7 +71,7 @@ def com_track(struct: Mapping[str, Any], path: Path, where: str,
         DataError: If it does not fit together.
     """
     points = read_numbers(struct, key, path, where)
-    ids = read_integers(struct, 'sampleID', path, where)
+    ids = _read_ids(struct, path, where)
     place = f'{where}.{key}' if where else f'key {key!r}'
     if points.ndim == 2:
         points = points[..., None]
@@ -81,6 +82,29 @@ def com_track(struct: Mapping[str, Any], path: Path, where: str,
     order = np.argsort(ids, kind='stable')
     return ComTrack(path, ids[order],
                     np.ascontiguousarray(points.transpose(0, 2, 1)[order]))
+
+
+def _read_ids(struct: Mapping[str, Any], path: Path,
+              where: str) -> np.ndarray:
+    """SampleIDs, (N,) int64, of numbers or of texts."""
+    value = struct.get('sampleID')
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(
+            isinstance(text, str) for text in texts):
+        return read_integers(struct, 'sampleID', path, where)
+    parts = [text.strip().rpartition('_') for text in texts]
+    experiments = sorted({before for before, _, _ in parts})
+    place = f'{where}.sampleID' if where else "key 'sampleID'"
+    if len(experiments) > 1:
+        raise DataError(
+            path, place, 'time points of one experiment',
+            f'those of {len(experiments)}: {", ".join(experiments)[:80]}',
+            'write a file for each recording')
+    try:
+        return np.array([int(number) for _, _, number in parts], np.int64)
+    except (ValueError, OverflowError) as error:
+        raise DataError(path, place, 'whole numbers, or texts such as '
+                        "'0_719'", str(error)) from error
 
 
 def write_com3d(path: StrPath, track: ComTrack,

@@ -20,6 +20,8 @@ from .checks import StrPath, check_array, check_file, check_keys
 from .errors import DataError
 from .hdf5 import open_hdf5
 
+# 116 bytes; SciPy's own tells the time, and equal content shall be equal
+_HEADER = b'MATLAB 5.0 MAT-file'.ljust(116)
 _OPAQUE = (io.matlab.MatlabOpaque, io.matlab.MatlabFunction)
 
 
@@ -58,6 +60,8 @@ def read_matlab(path: StrPath,
 def write_matlab(path: StrPath, variables: Mapping[str, Any]) -> None:
     """Write a MATLAB file of version 5, whole or not at all.
 
+    The same content gives the same bytes.
+
     Args:
         path (str | Path): The file, ending in .mat; its folder exists.
         variables (Mapping[str, Any]): By name: arrays, numbers, texts,
@@ -72,6 +76,8 @@ def write_matlab(path: StrPath, variables: Mapping[str, Any]) -> None:
     with atomic_file(path) as temporary:
         io.savemat(temporary, dict(variables), long_field_names=True,
                    do_compression=True, oned_as='row')
+        with temporary.open('r+b') as stream:
+            stream.write(_HEADER)
 
 
 def cell(values: Iterable[Any], column: bool = False) -> np.ndarray:

@@ -55,6 +55,12 @@ class SkeletonFile:
         if self.colors is not None:
             check_array(self.colors, self.source, 'colors', 'f8',
                         (len(self.edges), None), finite=True)
+            if self.colors.shape[1] not in (3, 4) or (
+                    (self.colors < 0) | (self.colors > 1)).any():
+                raise DataError(
+                    self.source, 'colors', 'RGB or RGBA from 0 to 1',
+                    f'{self.colors.shape[1]} columns from '
+                    f'{self.colors.min():g} to {self.colors.max():g}')
 
 
 def read_skeleton_file(path: StrPath) -> SkeletonFile:
@@ -64,7 +70,8 @@ def read_skeleton_file(path: StrPath) -> SkeletonFile:
         path (str | Path): A Label3D profile (``.mat``: ``joint_names``,
             ``joints_idx`` counted from 1, maybe ``color``), or a ``.json``
             file with ``names`` and ``edges``, pairs of names or of places
-            counted from 0; there ``colors`` are optional, too.
+            counted from 0; there ``colors`` are optional, too. Colours up to
+            255 are taken for bytes.
 
     Raises:
         DataError: If it is damaged, or an edge joins no two keypoints.
@@ -124,6 +131,7 @@ def _read_profile(path: Path) -> SkeletonFile:
             raise DataError(path, "key 'color'",
                             f'{len(edges)} rows, one an edge',
                             f'{len(colors)}')
+        colors = _to_unit(colors)
     # A profile for a single point of an animal joins it to itself.
     real = edges[:, 0] != edges[:, 1]
     return SkeletonFile(path, names, edges[real],
@@ -141,16 +149,27 @@ def _read_json(path: Path) -> SkeletonFile:
     check_keys(content, ['names', 'edges'], path)
     names = _texts(content['names'], path, "key 'names'")
     colors = content.get('colors')
+    shades = None
+    if colors is not None:
+        try:
+            shades = _to_unit(np.array(colors, np.float64))
+        except (ValueError, TypeError) as error:
+            raise DataError(path, "key 'colors'", 'numbers, a row an edge',
+                            str(error)) from error
     try:
         edges = [[names.index(end) if isinstance(end, str) else
                   _place(end) for end in edge] for edge in content['edges']]
         array = np.array(edges or np.zeros((0, 2)), np.int64)
-        shades = None if colors is None else np.array(colors, np.float64)
     except (ValueError, TypeError) as error:
         raise DataError(path, "key 'edges'",
                         'pairs of names, or of places counted from 0',
                         str(error)) from error
     return SkeletonFile(path, names, array, shades)
+
+
+def _to_unit(colors: np.ndarray) -> np.ndarray:
+    """Colours in [0, 1] of such, or of bytes."""
+    return colors / 255 if colors.size and colors.max() > 1 else colors
 
 
 def _place(end: Any) -> int:

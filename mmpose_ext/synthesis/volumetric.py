@@ -114,7 +114,7 @@ class Timing:
 
     @property
     def sample_ids(self) -> Array:
-        """(M,) identities of the time points, ms and 1 at 100 Hz."""
+        """(M,) identities of the time points, which are no frame numbers."""
         return 10 * self.frames[:, 0] + 1
 
 

@@ -23,12 +23,19 @@ from mmpose_ext.volumetric.transforms import (
     DannceLoadFrames,
     DanncePackInputs,
 )
+from mmpose_ext.volumetric.visualizer import (
+    ComVisualizer,
+    VolumetricPoseVisualizer,
+    VolumetricVisualizationHook,
+)
 
 __all__ = [
-    'ComImageDataset', 'ComMetric', 'ComUNet', 'DannceCropToVolume',
-    'DannceEstimator', 'DannceExpectationHead', 'DannceGaussianLoss',
-    'DannceL1Loss', 'DannceL2Loss', 'DannceLikelihoodLoss',
-    'DannceLoadFrames', 'DannceMaxHead', 'DanncePackInputs',
+    'ComImageDataset', 'ComMetric', 'ComUNet', 'ComVisualizer',
+    'DannceCropToVolume', 'DannceEstimator', 'DannceExpectationHead',
+    'DannceGaussianLoss', 'DannceL1Loss', 'DannceL2Loss',
+    'DannceLikelihoodLoss', 'DannceLoadFrames', 'DannceMaxHead',
+    'DanncePackInputs',
     'DannceTransferHook', 'DannceUNet', 'DannceViewPoolingStem',
-    'VolumetricDataPreprocessor', 'VolumetricMetric', 'VolumetricPoseDataset'
+    'VolumetricDataPreprocessor', 'VolumetricMetric', 'VolumetricPoseDataset',
+    'VolumetricPoseVisualizer', 'VolumetricVisualizationHook'
 ]

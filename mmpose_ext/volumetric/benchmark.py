@@ -167,9 +167,8 @@ def bare_training(runner: Runner, batch: Any) -> Step:
     return step
 
 
-def draw_scaling(figures: dict[str, dict[str, float]],
-                 out: Path) -> None:
-    """Draw the cost of a step with lines of the law that it should follow.
+def draw_scaling(figures: dict[str, dict[str, Any]], out: Path) -> None:
+    """Draw costs with lines of the law that they should follow.
 
     Args:
         figures (dict): As :func:`measure_scaling` gives it.
@@ -177,30 +176,33 @@ def draw_scaling(figures: dict[str, dict[str, float]],
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    figure = Figure(figsize=(9, 3.6), dpi=120, layout='constrained')
+    figure = Figure(figsize=(9, 6.4), dpi=100, layout='constrained')
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    for axis, name, power, unit in (
-            (left, 'nvox', 3, 'voxels of the volume, thousands'),
-            (right, 'views', 1, 'views')):
-        numbers = [int(number) for number in figures[name]]
-        x = [number**power / (1e3 if power == 3 else 1)
-             for number in numbers]
-        y = list(figures[name].values())
-        slope, begin = _fit_line(x, y)
-        axis.plot([0, max(x)], [begin, begin + slope * max(x)],
-                  color='#999999', linestyle='--', label='straight line')
-        axis.plot(x, y, 'o', color='#0072B2', label='measured')
-        for number, a, b in zip(numbers, x, y, strict=True):
-            label = f'{number}³' if power == 3 else str(number)
-            axis.annotate(label, (a, b), (4, -10),
-                          textcoords='offset points', fontsize=8)
-        axis.set(xlabel=unit, ylabel='CPU-seconds a step',
-                 ylim=(0, 1.15 * max(y)), xlim=(0, 1.1 * max(x)))
-        axis.spines[['top', 'right']].set_visible(False)
-        axis.legend(frameon=False, fontsize=8, loc='upper left')
+    axes = figure.subplots(2, 2)
+    for (what, costs), row in zip(figures.items(), axes, strict=True):
+        title = dict(step='training step', building='building volumes')[what]
+        _draw_cost(row[0], costs['nvox'], 3, 'voxels, thousands', title)
+        _draw_cost(row[1], costs['views'], 1, 'views', title)
     with atomic_file(out) as temporary:
         figure.savefig(temporary, format=out.suffix.lstrip('.') or 'png')
+
+
+def _draw_cost(axis: Any, seconds: dict[str, float], power: int, unit: str,
+               title: str) -> None:
+    numbers = [int(number) for number in seconds]
+    x = [number**power / (1e3 if power == 3 else 1) for number in numbers]
+    y = list(seconds.values())
+    slope, begin = _fit_line(x, y)
+    axis.plot([0, max(x)], [begin, begin + slope * max(x)],
+              color='#999999', linestyle='--', label='straight line')
+    axis.plot(x, y, 'o', color='#0072B2', label='measured')
+    for number, a, b in zip(numbers, x, y, strict=True):
+        axis.annotate(f'{number}³' if power == 3 else str(number), (a, b),
+                      (4, -10), textcoords='offset points', fontsize=8)
+    axis.set(xlabel=unit, ylabel='CPU-seconds', title=title,
+             ylim=(0, 1.15 * max(y)), xlim=(0, 1.1 * max(x)))
+    axis.spines[['top', 'right']].set_visible(False)
+    axis.legend(frameon=False, fontsize=8, loc='upper left')
 
 
 def _fit_line(x: list[float], y: list[float]) -> tuple[float, float]:

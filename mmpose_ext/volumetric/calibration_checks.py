@@ -152,12 +152,13 @@ def check_units(path: Path, cameras: Cameras, labels: Array) -> None:
                 'animals', 'they look like metres; multiply t and data_3d '
                 'by 1000' if distance < _NEAREST_MM else
                 'they look like micrometres')
-    known = np.isfinite(labels).all(-1)
-    spans = [np.ptp(points[mask], axis=0).max()
-             for points, mask in zip(labels.reshape(-1, *labels.shape[2:]),
-                                     known.reshape(-1, known.shape[-1]),
-                                     strict=True) if mask.sum() > 1]
-    if spans and np.median(spans) < _SMALLEST_MM:
+    known = np.isfinite(labels).all(-1, keepdims=True)
+    poses = known.sum((-2, -1)) > 1
+    if not poses.any():
+        return
+    spans = (np.where(known, labels, -np.inf)[poses].max(-2)
+             - np.where(known, labels, np.inf)[poses].min(-2)).max(-1)
+    if np.median(spans) < _SMALLEST_MM:
         raise DataError(
             path, 'labelData.data_3d', 'mm',
             f'animals {np.median(spans):.3g} long',

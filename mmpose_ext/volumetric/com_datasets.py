@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from torch.utils.data import Dataset
 
 from mmpose_ext.geometry.cameras import Cameras
@@ -20,8 +19,12 @@ from mmpose_ext.storage import DataError
 from mmpose_ext.training import draw_seeds, seeded_generators
 from mmpose_ext.volumetric.body_centres import centroids
 from mmpose_ext.volumetric.com_frames import FrameReduction, image_sample
-from mmpose_ext.volumetric.datasets import _list_recordings, _open_once
+from mmpose_ext.volumetric.recording_lists import (
+    list_recordings,
+    open_once,
+)
 from mmpose_ext.volumetric.recordings import Recording
+from mmpose_ext.volumetric.skeletons import build_metainfo
 from mmpose_ext.volumetric.split import split_samples
 
 Array = np.ndarray
@@ -31,17 +34,7 @@ def com_metainfo(individuals: int = 1) -> dict[str, Any]:
     """Metainfo of a point an individual: ``com``, or ``com1``, ``com2``..."""
     names = ['com'] if individuals == 1 else [
         f'com{i + 1}' for i in range(individuals)]
-    metainfo = parse_pose_metainfo(dict(
-        dataset_name='com',
-        keypoint_info={
-            i: dict(name=name, id=i, color=[255, 128, 0], type='', swap='')
-            for i, name in enumerate(names)
-        },
-        skeleton_info={},
-        joint_weights=[1.] * individuals,
-        sigmas=[.05] * individuals))
-    # an empty array in a checkpoint would be refused on loading
-    return dict(metainfo, skeleton_link_colors=[])
+    return build_metainfo('com', names, ())
 
 
 @DATASETS.register_module()
@@ -92,9 +85,9 @@ class ComImageDataset(Dataset):
         self.reduction = FrameReduction(factor, crop)
         # the middles are the labels' own: no other source is looked at
         opened = [
-            _open_once(folder, {'com_source': 'labels',
+            open_once(folder, {'com_source': 'labels',
                                 **(recording_settings or {}), **settings})
-            for folder, settings in _list_recordings(
+            for folder, settings in list_recordings(
                 Path(data_root), recordings)]
         individuals = {recording.points.shape[1] for recording in opened}
         if len(individuals) != 1:

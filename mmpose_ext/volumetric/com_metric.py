@@ -14,6 +14,7 @@ from mmpose_ext.geometry.triangulation import (
     triangulate_robust,
 )
 from mmpose_ext.registry import METRICS
+from mmpose_ext.volumetric.body_centres import centroids
 
 Array = np.ndarray
 
@@ -116,7 +117,7 @@ class ComMetric(BaseMetric):
         recordings = np.array([recording for recording, _ in times])
         for recording in np.unique(recordings):
             own = recordings == recording
-            mean[own] = _column_means(com[own])
+            mean[own] = centroids(com[own].swapaxes(0, 1))
         trivial = np.linalg.norm(mean - com, axis=-1)[known]
         agreement = np.stack([item.errors_px for item in found])
         figures = self._figures(errors[known])
@@ -164,12 +165,6 @@ def _pixel_figures(results: list[dict]) -> dict[str, float]:
         own = distances[names == name]
         figures[f'px/{name}'] = _median(own[np.isfinite(own)])
     return figures
-
-
-def _column_means(com: Array) -> Array:
-    """Means (I, 3) of what is known of (T, I, 3)."""
-    known = np.isfinite(com)
-    return np.where(known, com, 0).sum(0) / np.maximum(known.sum(0), 1)
 
 
 def _mean(values: Array) -> float:

@@ -29,6 +29,7 @@ from mmpose_ext.storage import (
     write_label3d,
     write_skeleton_file,
 )
+from mmpose_ext.volumetric.body_centres import centroids
 from mmpose_ext.volumetric.convert_sheet import draw_session
 from mmpose_ext.volumetric.convert_sources import (
     UNITS_MM,
@@ -81,7 +82,8 @@ def write_recording(session: CameraSession, out: Path, videos: str,
             settings['skeleton'] = SKELETON_FILE
         if len(session.points):
             write_com3d(folder / COM_FILE, ComTrack(
-                folder / COM_FILE, session.frames, _middles(session)),
+                folder / COM_FILE, session.frames,
+                centroids(session.points)),
                 {'source': str(session.folder),
                  'method': 'mean of the labelled keypoints'})
         (folder / SETTINGS_FILE).write_text(
@@ -110,15 +112,7 @@ def label_record(session: CameraSession) -> Label3D:
         np.repeat(every[:, None], views, 1), labelled,
         np.repeat(labelled[:, None], views, 1), points, pixels + 1,
         session.frames if len(session.points) else None,
-        _middles(session) if len(session.points) else None)
-
-
-def _middles(session: CameraSession) -> Array:
-    """Mean of the labelled keypoints, (T, I, 3) mm; NaN where none is."""
-    known = np.isfinite(session.points).all(-1, keepdims=True)
-    with np.errstate(invalid='ignore'):
-        total = np.where(known, session.points, 0.).sum(2)
-        return total / known.sum(2)
+        centroids(session.points) if len(session.points) else None)
 
 
 def _place(source: Path, target: Path, how: str) -> None:

@@ -26,6 +26,7 @@ from mmpose_ext.storage import (
     read_sleap_edges,
     read_space_points,
 )
+from mmpose_ext.storage.chunked_video import VIDEO_SUFFIXES
 from mmpose_ext.volumetric.calibration_checks import (
     check_image_sizes,
     check_labels_in_images,
@@ -35,7 +36,6 @@ from mmpose_ext.volumetric.recordings import build_cameras
 
 Array = np.ndarray
 
-VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v')
 UNITS_MM = {'mm': 1., 'cm': 10., 'm': 1000.}
 _NOISE_SHARE = .05  # of the image's diagonal; more is no noise of tracks
 

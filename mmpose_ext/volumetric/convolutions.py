@@ -33,7 +33,13 @@ _KERNEL = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6),
            (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1))
 _OUT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0),
         (0, 1, -1, 8, -8, 1))
-_SMALLEST = 2**14  # numbers of a plane; below, the calls cost more
+# Below these, measured, planes cost more than the library does.
+_SMALLEST = 2**20  # multiplications of a plane by one tap of the kernel
+_SMALLEST_PLANE = 2**7  # voxels; below, reading the kernels costs more
+# torch leaves a single sample of at most so many numbers a row to a slow
+# kernel, against which planes gain early
+_SLOW_ROW = 20480
+_SMALLEST_BESIDE_SLOW = 2**17
 
 
 def convolve(x: Tensor, layer: nn.Conv3d,
@@ -48,10 +54,10 @@ def convolve(x: Tensor, layer: nn.Conv3d,
             the gradient, where that is cheap. Defaults to None.
 
     Returns:
-        Tensor: (B, D, n, h, w); in channels_last_3d if done plane by plane.
+        Tensor: (B, D, n, h, w); in channels_last_3d on a CPU.
     """
     assert layer.bias is not None
-    if is_planewise(x) and _pays(x):
+    if is_planewise(x) and _pays(x, layer):
         if norm is None:
             return cast(Tensor, _PlanewiseConvolution.apply(
                 x, layer.weight, layer.bias, None, None))
@@ -60,6 +66,9 @@ def convolve(x: Tensor, layer: nn.Conv3d,
                 x, layer.weight, layer.bias, norm.weight, norm.bias))
     if norm is not None:
         x = norm_and_relu(norm, x)
+    if is_planewise(x):
+        # the library takes a third of the time off small layers this way
+        x = x.contiguous(memory_format=torch.channels_last_3d)
     return cast(Tensor, layer(x))
 
 
@@ -94,10 +103,14 @@ def is_planewise(x: Tensor) -> bool:
             and not torch.compiler.is_compiling())
 
 
-def _pays(x: Tensor) -> bool:
-    depth, height, width = x.shape[2:]
-    return (depth % _STEP == 0
-            and height * width * x.shape[1] >= _SMALLEST)
+def _pays(x: Tensor, layer: nn.Conv3d) -> bool:
+    batch, channels, depth, height, width = x.shape
+    if depth % _STEP:
+        return False
+    work = height * width * channels * layer.out_channels
+    if batch == 1 and channels * depth * height <= _SLOW_ROW:
+        return work >= _SMALLEST_BESIDE_SLOW
+    return work >= _SMALLEST and height * width >= _SMALLEST_PLANE
 
 
 class _PlanewiseConvolution(torch.autograd.Function):

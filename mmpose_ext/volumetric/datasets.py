@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError
 from mmpose_ext.training import draw_seeds, hash_words, hashed_uniform
 from mmpose_ext.volumetric.frame_cache import FrameCache, FrameReader
-from mmpose_ext.volumetric.recordings import (
-    LABEL_FILES,
-    Recording,
-    open_recording,
+from mmpose_ext.volumetric.recording_lists import (
+    list_recordings,
+    open_once,
 )
+from mmpose_ext.volumetric.recordings import find_skeleton
 from mmpose_ext.volumetric.skeletons import load_skeleton
 from mmpose_ext.volumetric.split import split_samples
 from mmpose_ext.volumetric.transforms import DannceCropToVolume
@@ -101,13 +100,13 @@ class VolumetricPoseDataset(Dataset):
         self.data_root = Path(data_root)
         self.test_mode = test_mode
         self.turns, self.com_jitter_mm = tuple(turns), com_jitter_mm
-        folders = _list_recordings(self.data_root, recordings)
+        folders = list_recordings(self.data_root, recordings)
         folders = [(folder, {**(recording_settings or {}), **settings})
                    for folder, settings in folders]
         self._metainfo = self._load_skeleton(skeleton, folders)
         count = self._metainfo['num_keypoints']
         self.recordings = tuple(
-            _open_once(folder, {'num_keypoints': count, **settings})
+            open_once(folder, {'num_keypoints': count, **settings})
             for folder, settings in folders)
         self._check_recordings(num_individuals)
         self.samples = self._choose(split, split_by, labelled_only)
@@ -187,8 +186,8 @@ class VolumetricPoseDataset(Dataset):
         if skeleton is not None:
             file = self.data_root / skeleton
             return load_skeleton(file if file.is_file() else skeleton)
-        folder, settings = folders[0]
-        own = _open_once(folder, settings).skeleton
+        folder, _ = folders[0]
+        own = find_skeleton(folder)
         if own is None:
             raise ValueError(f'skeleton: {folder} names none; name one')
         return load_skeleton(own)
@@ -209,6 +208,15 @@ class VolumetricPoseDataset(Dataset):
                     recording.label_file, 'camnames',
                     f'{len(first.cameras)} cameras, as {first.name} has',
                     str(len(recording.cameras)))
+            names = recording.cameras.names
+            if names != first.cameras.names and (
+                    set(names) == set(first.cameras.names)):
+                raise DataError(
+                    recording.label_file, 'camnames',
+                    f'{", ".join(first.cameras.names)}, as {first.name} has '
+                    'them', ', '.join(names),
+                    'camera_names in recording_settings gives all the same '
+                    'order')
 
     def _choose(self, split: str, rule: Mapping[str, Any] | None,
                 labelled_only: bool) -> Array:
@@ -246,45 +254,3 @@ class VolumetricPoseDataset(Dataset):
             if isinstance(transform, DannceCropToVolume):
                 return transform.reach_mm + self.com_jitter_mm
         return None
-
-
-def _list_recordings(
-        root: Path,
-        wanted: str | Sequence[str | Mapping]) -> list[tuple[Path, dict]]:
-    """Folder and settings of each recording that is wanted."""
-    if not root.is_dir():
-        raise DataError(root, 'data_root', 'a folder of recordings',
-                        'a file' if root.exists() else 'nothing',
-                        'data/README.md tells where data lies')
-    if wanted == '*':
-        wanted = sorted({path.parent.name for path in root.glob(
-            f'*/{LABEL_FILES}') if not path.name.startswith(('.', '_'))})
-        if not wanted:
-            raise DataError(root, 'data_root',
-                            f'folders with a {LABEL_FILES}', 'none',
-                            "recordings='.' takes the folder itself")
-    if isinstance(wanted, str):
-        wanted = [wanted]
-    found = []
-    for item in wanted:
-        settings = ({'folder': item} if isinstance(item, str) else
-                    dict(item))
-        found.append((root / settings.pop('folder'), settings))
-    if not found:
-        raise ValueError('recordings: expected at least one')
-    return found
-
-
-def _open_once(folder: Path, settings: Mapping[str, Any]) -> Recording:
-    """Open a recording for the data sets of train, val and test together."""
-    files = [*folder.rglob('*'), folder / str(settings.get('com_file', ''))]
-    stamp = tuple(sorted(
-        (str(file), file.stat().st_mtime_ns, file.stat().st_size)
-        for file in files if file.is_file()))
-    return _open(str(folder), json.dumps(dict(settings), sort_keys=True,
-                                         default=str), stamp)
-
-
-@functools.lru_cache(maxsize=64)
-def _open(folder: str, settings: str, stamp: tuple) -> Recording:
-    return open_recording(folder, **json.loads(settings))

@@ -1,7 +1,6 @@
 """3D pose from several cameras, from nothing to a movie."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from mmpose_ext.demonstration import Demonstration

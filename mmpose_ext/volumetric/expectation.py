@@ -102,6 +102,8 @@ class _SoftmaxMoments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor,
                 offsets: Tensor) -> tuple[Tensor, ...]:
+        # in another order, flattening would copy: the gradient's, too
+        logits = logits.contiguous()
         volumes = logits.flatten(0, 1)
         parts = [moments_of(_at_least_float32(volumes[piece]), offsets)
                  for piece in _pieces(logits)]

@@ -189,6 +189,7 @@ def compare(graph: VolumeGraph, path: Path,
 
 def _metadata(graph: VolumeGraph) -> dict[str, str]:
     estimator: Any = graph.model
+    preprocessor = estimator.data_preprocessor
     meta = getattr(estimator, 'dataset_meta', None) or {}
     by_id = meta.get('keypoint_id2name') or {}
     return dict(
@@ -199,7 +200,9 @@ def _metadata(graph: VolumeGraph) -> dict[str, str]:
                              nvox=int(graph.grid.nvox))),
         views=str(estimator.backbone.num_views),
         volumes='float32, level / 127.5 - 1, axes y, x, z; view by view, '
-        'red, green, blue',
+        + ('grey' if preprocessor.mono else 'red, green, blue'),
+        sampling=json.dumps({name: getattr(preprocessor, name) for name in (
+            'interpolation', 'padding', 'peer_compat')}),
         centres='middle of the volume, world mm',
         axes="the grid's x, y, z in the world as columns",
         keypoints='x, y, z world mm',

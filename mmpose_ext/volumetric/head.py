@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmpose_ext.registry import MODELS
 from mmpose_ext.storage import DataError
+from mmpose_ext.volumetric.convolutions import project
 from mmpose_ext.volumetric.expectation import (
     VoxelMoments,
     moments_of,
@@ -64,7 +65,7 @@ class VolumetricHead(BaseModule):
         Args:
             feats (tuple[Tensor]): Features, the finest last.
         """
-        return self.final_layer(feats[-1])
+        return project(feats[-1], self.final_layer)
 
     def estimate(self, logits: Tensor, inputs: Inputs,
                  as_graph: bool = False) -> VolumetricEstimate:

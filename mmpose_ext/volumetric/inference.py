@@ -1,8 +1,6 @@
 """Poses from images of calibrated cameras, by a trained model."""
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +10,12 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.runner import load_checkpoint
 from torch import nn
 
-from mmpose_ext.compat.checkpoints import (
-    BrokenCheckpointError,
-    UnsafeCheckpointError,
-)
 from mmpose_ext.geometry.cameras import Cameras
 from mmpose_ext.registry import MODELS
 from mmpose_ext.storage import DataError
+from mmpose_ext.training import load_whole
 from mmpose_ext.volumetric.skeletons import load_skeleton
 from mmpose_ext.volumetric.transforms import META_KEYS
 
@@ -160,35 +154,10 @@ def load_model(config: Config,
         DataError: If the checkpoint cannot be loaded or is of another model.
     """
     model = MODELS.build(config.model)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            # without `strict` what does not fit would be left out
-            loaded = load_checkpoint(
-                model, str(checkpoint), map_location='cpu', strict=True)
-    except (OSError, BrokenCheckpointError, UnsafeCheckpointError) as error:
-        raise DataError(checkpoint, 'file', 'a checkpoint',
-                        str(error)) from error
-    except RuntimeError as error:  # what torch raises if keys do not fit
-        raise DataError(checkpoint, 'weights', f'those of {config.filename}',
-                        f'others: {error}') from error
+    loaded = load_whole(model, checkpoint, config)
     meta = (loaded.get('meta') or {}).get('dataset_meta')
     skeleton = config.test_dataloader.dataset.get('skeleton')
     if meta is None and skeleton is not None:
         meta = load_skeleton(skeleton)
     model.cfg, model.dataset_meta = config, meta
     return model.to(device).eval()
-
-
-def choose_device(name: str) -> torch.device:
-    """A device by name; ``auto`` is a GPU if there is one.
-
-    Raises:
-        DataError: If there is no such device.
-    """
-    if name == 'auto':
-        name = 'cuda' if torch.cuda.is_available() else 'cpu'
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise DataError(name, '--device', 'a device of this machine',
-                        str(error).splitlines()[0]) from error

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmpose_ext.drawing.grid import BACKGROUND
 from mmpose_ext.geometry.cameras import Cameras
 from mmpose_ext.volumetric.pose_drawing import (
     TRUTH,
     PoseStyle,
+    blank_canvas,
     crop_matrix,
     cut_tile,
     draw_pose,
@@ -27,6 +27,7 @@ from mmpose_ext.volumetric.space_panel import SpacePanel
 Array = np.ndarray
 
 TILE = 320  # px
+_GAP = 4  # px, between pictures
 AZIMUTH = math.radians(-60)
 _BAND = 50  # px, below
 _ROOM = 1.2  # about the reach, in a view
@@ -92,8 +93,9 @@ class Mosaic:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height, px."""
-        return ((self.columns + self.rows) * self.tile,
-                self.rows * self.tile + _BAND)
+        step = self.tile + _GAP
+        return ((self.columns + self.rows) * step - _GAP,
+                self.rows * step - _GAP + _BAND)
 
     def draw(self, scene: Scene, middle: Array,
              azimuth: float = AZIMUTH) -> Array:
@@ -108,9 +110,8 @@ class Mosaic:
         Returns:
             ndarray: (H, W, 3) uint8 BGR, of :attr:`size`.
         """
-        width, height = self.size
-        canvas = np.full((height, width, 3), BACKGROUND, np.uint8)
-        side = self.tile
+        canvas = blank_canvas(*self.size)
+        step, side = self.tile + _GAP, self.tile
         poses, _ = scene.cameras.project(scene.poses)
         truth = (None if scene.truth is None else
                  scene.cameras.project(scene.truth)[0])
@@ -119,10 +120,11 @@ class Mosaic:
                                    None if truth is None else truth[view])
             write_line(tile, name, 8, 18, .45)
             row, column = divmod(view, self.columns)
-            canvas[row * side:(row + 1) * side,
-                   column * side:(column + 1) * side] = tile
-        panel = SpacePanel(self.rows * side, self.reach_mm, self.floor_mm)
-        canvas[:self.rows * side, self.columns * side:] = panel.draw(
+            canvas[row * step:row * step + side,
+                   column * step:column * step + side] = tile
+        panel = SpacePanel(self.rows * step - _GAP, self.reach_mm,
+                           self.floor_mm)
+        canvas[:panel.side, self.columns * step:] = panel.draw(
             middle, azimuth, scene.poses, scene.truth, self.style)
         self._write_band(canvas, scene)
         return canvas
@@ -138,12 +140,13 @@ class Mosaic:
         matrix = crop_matrix(corner, side, size)
         tile = cut_tile(image, matrix, size)
         thickness = max(2, round(self.tile / 160))
-        for points in poses:
-            draw_pose(tile, move_pixels(matrix, points), self.style,
-                      thickness)
+        # below the poses, whose colours tell the sides
         for points in () if truth is None else truth:
             draw_pose(tile, move_pixels(matrix, points),
                       self.style.recolored(TRUTH), 1)
+        for points in poses:
+            draw_pose(tile, move_pixels(matrix, points), self.style,
+                      thickness)
         return tile
 
     def _write_band(self, canvas: Array, scene: Scene) -> None:

@@ -23,7 +23,12 @@ import torch
 from torch import Tensor
 
 from mmpose_ext.compat.checkpoints import damage
-from mmpose_ext.storage import DataError, atomic_file, check_file
+from mmpose_ext.storage import (
+    DataError,
+    atomic_file,
+    check_file,
+    refuse_to_replace,
+)
 from mmpose_ext.training import state_of
 from mmpose_ext.volumetric.original_names import (
     is_original,
@@ -172,6 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help='channels of a view, 1 for grey (default: 3)')
     arguments = parser.parse_args(argv)
     try:
+        refuse_to_replace(arguments.out, [arguments.input])
         checkpoint = convert_original(arguments.input, arguments.skeleton)
     except DataError as error:
         print(f'error: {error}', file=sys.stderr)

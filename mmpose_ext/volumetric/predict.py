@@ -22,12 +22,9 @@ from mmpose_ext.storage import DataError
 from mmpose_ext.storage.com3d import ComTrack, write_com3d
 from mmpose_ext.storage.matlab import cell
 from mmpose_ext.storage.plain_files import sha256_of
+from mmpose_ext.training import choose_device
 from mmpose_ext.volumetric.estimator import DannceEstimator
-from mmpose_ext.volumetric.inference import (
-    DanncePredictor,
-    choose_device,
-    load_model,
-)
+from mmpose_ext.volumetric.inference import DanncePredictor, load_model
 from mmpose_ext.volumetric.prediction_files import (
     COM_MAT,
     POSES_MAT,
@@ -181,10 +178,8 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
 def _open(config: Config, arguments: argparse.Namespace,
           poses: bool) -> Recording:
     """The recording, read as the config's data set reads recordings."""
-    dataset = config.test_dataloader.dataset
-    # as the data sets for poses and for centres of mass call it
-    options = dict(dataset.get('recording_settings')
-                   or dataset.get('settings') or {})
+    options = dict(
+        config.test_dataloader.dataset.get('recording_settings') or {})
     if poses and arguments.com is None:
         return open_recording(arguments.recording, **options)
     window = options.pop('com_median_window', None)

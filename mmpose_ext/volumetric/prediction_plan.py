@@ -80,15 +80,19 @@ class PredictionPlan:
                             '--overwrite replaces them')
         self.out.mkdir(parents=True, exist_ok=True)
         if overwrite:
+            # first what says that all is done
+            self.summary.unlink(missing_ok=True)
             shutil.rmtree(self.parts, ignore_errors=True)
-        elif there and not self.parts.is_dir():
-            if self.summary not in there:
-                raise DataError(self.out, '--resume', self.summary.name,
-                                'results without it',
-                                '--overwrite replaces them')
+        elif self.summary in there:
             check_fingerprint(self.summary, self.fingerprint)
             if len(there) > len(self.outputs):
+                # killed while these were removed, perhaps
+                shutil.rmtree(self.parts, ignore_errors=True)
                 return None
+        elif there and not self.parts.is_dir():
+            raise DataError(self.out, '--resume', self.summary.name,
+                            'results without it',
+                            '--overwrite replaces them')
         return BlockStore(self.parts, self.fingerprint, resume)
 
     def finish(self, store: BlockStore) -> None:

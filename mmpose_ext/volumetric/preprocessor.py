@@ -179,11 +179,14 @@ class VolumetricDataPreprocessor(BaseDataPreprocessor):
         volumes = torch.empty((count, slots * channels, n, n, n),
                               device=self.device)
         masks, first = np.zeros((count, slots), bool), 0
-        for sample, views in zip(samples, images, strict=True):
-            last = first + len(sample.metainfo['com'])
-            masks[first:last] = self._cast(views, sample, training,
-                                           volumes[first:last])
-            first = last
+        # of mixed precision, in which a training calls this, colours would
+        # come out rounded
+        with torch.autocast(self.device.type, enabled=False):
+            for sample, views in zip(samples, images, strict=True):
+                last = first + len(sample.metainfo['com'])
+                masks[first:last] = self._cast(views, sample, training,
+                                               volumes[first:last])
+                first = last
         inputs = dict(
             volumes=volumes,
             centres=self._gather(samples, 'grid_centres'),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mmpose_ext.geometry.voxels import fitting_size
 from mmpose_ext.storage.label3d import read_label3d
 from mmpose_ext.volumetric.body_centres import centroids
 from mmpose_ext.volumetric.calibration_checks import label_residuals
@@ -22,7 +23,6 @@ ROBUST_SIGMAS = 5.  # a bone further off its median is no noise of labelling
 _FEWEST = 16  # lengths of a bone from which its scatter can be told
 _SIGMA = 1.4826  # of a normal distribution, in median absolute deviations
 _FINEST_SHARE = .02  # of a bone's length; rigid worlds have no scatter
-VOLUME_ROOM = 1.2  # the published room about the largest extent
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,10 @@ def recording_statistics(recording: Recording,
         com_to_centroid_mm=spread_of(apart),
         com_step_mm=spread_of(steps),
         extent_mm=largest_extent(recording))
-    extent = statistics['extent_mm']
+    known = np.isfinite(apart)  # a label and a middle
     statistics['suggested_vol_size_mm'] = (
-        None if extent is None else round(2 * VOLUME_ROOM * extent, 1))
+        round(fitting_size(points[known], com[known]), 1)
+        if known.any() else None)
     if metainfo:
         links = [(names[a], names[b]) for a, b in metainfo['skeleton_links']]
         lengths = bone_lengths(points, metainfo['skeleton_links'])
@@ -130,7 +131,8 @@ def spread_of(values: Array) -> dict[str, float] | None:
 
 def largest_extent(recording: Recording) -> float | None:
     """How far a label lies off the middle along an axis, mm."""
-    apart = abs(recording.points - recording.com[:, :, None])
+    rows = recording.labelled
+    apart = abs(recording.points[rows] - recording.com[rows, :, None])
     return float(np.nanmax(apart)) if np.isfinite(apart).any() else None
 
 
@@ -159,6 +161,8 @@ def odd_bones(recording: Recording,
     ids = recording.sample_ids[recording.labelled]
     lengths = bone_lengths(recording.points[recording.labelled],
                            metainfo['skeleton_links'])
+    if not len(lengths):
+        return []
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', 'All-NaN', RuntimeWarning)
         median = np.nanmedian(lengths, 0)
@@ -185,10 +189,11 @@ def outside_cube(recording: Recording, lowest_mm: float,
         lowest_mm (float): Lower border of the volume along each axis.
         highest_mm (float): Upper border.
     """
-    apart = recording.points - recording.com[:, :, None]
+    rows = recording.labelled
+    apart = recording.points[rows] - recording.com[rows, :, None]
     with np.errstate(invalid='ignore'):
         outside = ((apart < lowest_mm) | (apart > highest_mm)).any((1, 2, 3))
-    return recording.sample_ids[outside]
+    return recording.sample_ids[rows][outside]
 
 
 def statistics_text(statistics: dict[str, Any]) -> list[str]:
@@ -216,7 +221,7 @@ def statistics_text(statistics: dict[str, Any]) -> list[str]:
             lines.append(f'{text}: median {spread["median"]:.1f}, 99.9 % '
                          f'{spread["most"]:.1f}, largest '
                          f'{spread["largest"]:.1f} mm')
-    if statistics.get('bones_mm'):
+    if any(statistics.get('bones_mm', {}).values()):
         lines.append('bones, median mm: ' + ', '.join(
             f'{name} {spread["median"]:.1f}'
             for name, spread in statistics['bones_mm'].items() if spread))
@@ -224,7 +229,8 @@ def statistics_text(statistics: dict[str, Any]) -> list[str]:
         lines.append(
             f'labels lie up to {statistics["extent_mm"]:.1f} mm off the '
             'middle along an axis: vol_size of '
-            f'{statistics["suggested_vol_size_mm"]:g} mm or more')
+            f'{statistics["suggested_vol_size_mm"]:g} mm or more, turns '
+            'included')
     return lines
 
 

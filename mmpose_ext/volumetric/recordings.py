@@ -11,6 +11,7 @@ I individuals, K keypoints.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +131,7 @@ def open_recording(folder: StrPath,
                    num_keypoints: int | None = None) -> Recording:
     """Open a recording and check that its parts fit together.
 
-    No frame is decoded, but each chunk of video is opened. Time points
+    Each chunk of video is opened, and its first frame decoded. Time points
     without a label whose frames no video holds are left out.
 
     Args:
@@ -164,10 +165,7 @@ def open_recording(folder: StrPath,
         DataError: If something is missing, damaged, or does not fit.
         ValueError: If the settings contradict each other.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(folder, 'folder', 'a recording',
-                        'a file' if folder.exists() else 'nothing')
+    folder = _check_folder(folder)
     path = (_find_label_file(folder)
             if label_file is None else folder / label_file)
     settings = _read_settings(folder / SETTINGS_FILE)
@@ -193,14 +191,27 @@ def open_recording(folder: StrPath,
     points[np.searchsorted(record.sample_ids[rows], record.label_ids)] = labels
     com = _centres(path, record, given, rows, labels, com_median_window,
                    com_limit_mm)
-    skeleton = settings.get('skeleton')
     return Recording(
-        name=folder.resolve().name, folder=folder, label_file=path,
-        cameras=cameras, videos=opened, sample_ids=record.sample_ids[rows],
-        frames=record.frames[rows], com=com, points=points,
-        labelled=labelled, pixel_origin=pixel_origin,
+        name=os.path.basename(os.path.abspath(folder)), folder=folder,
+        label_file=path, cameras=cameras, videos=opened,
+        sample_ids=record.sample_ids[rows], frames=record.frames[rows],
+        com=com, points=points, labelled=labelled, pixel_origin=pixel_origin,
         fps=settings.get('fps') or (opened[0].fps if opened else None),
-        skeleton=None if skeleton is None else folder / skeleton)
+        skeleton=find_skeleton(folder))
+
+
+def find_skeleton(folder: StrPath) -> Path | None:
+    """The file that names a recording's keypoints; None if it tells none.
+
+    Args:
+        folder (str | Path): The recording.
+
+    Raises:
+        DataError: If the folder or the file is missing.
+    """
+    folder = _check_folder(folder)
+    name = _read_settings(folder / SETTINGS_FILE).get('skeleton')
+    return None if name is None else folder / name
 
 
 def build_cameras(path: StrPath, calibrations: Sequence[CameraCalibration],
@@ -241,6 +252,14 @@ def build_cameras(path: StrPath, calibrations: Sequence[CameraCalibration],
         sizes=sizes)
 
 
+def _check_folder(folder: StrPath) -> Path:
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(folder, 'folder', 'a recording',
+                        'a file' if folder.exists() else 'nothing')
+    return folder
+
+
 def _find_label_file(folder: Path) -> Path:
     found = sorted(path for path in folder.glob(LABEL_FILES)
                    if not path.name.startswith(('.', '_')))
@@ -277,6 +296,9 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
 def _check_sync(record: Label3D) -> None:
     """The labels must be of known time points, and of the same frames."""
+    if not len(record.sample_ids):
+        raise DataError(record.source, 'sync.data_sampleID', 'time points',
+                        'none', 'export the file with its sync')
     unknown = ~np.isin(record.label_ids, record.sample_ids)
     if unknown.any():
         ids = record.label_ids[unknown]
@@ -304,7 +326,7 @@ def _check_sync(record: Label3D) -> None:
 def _open_videos(
         folder: Path, path: Path,
         calibrations: Sequence[CameraCalibration]) -> tuple[ChunkedVideo, ...]:
-    """Videos of all cameras, each chunk opened once."""
+    """Videos of all cameras, each chunk looked at."""
     names = [item.name for item in calibrations]
     opened = tuple(ChunkedVideo(found)
                    for found in find_camera_folders(folder, names))
@@ -326,6 +348,9 @@ def _count_individuals(record: Label3D, given: BodyCentres | None,
     animals = 1 if given is None else given.points.shape[1]
     if not len(record.points):
         return animals
+    if not columns:
+        raise DataError(record.source, 'labelData.data_3d',
+                        'three columns a keypoint', 'no column')
     if num_keypoints is None:
         if columns % animals:
             raise DataError(
@@ -359,6 +384,7 @@ def _join(record: Label3D,
             record, record.sample_ids)
     first = np.array([video.first for video in videos])
     stop = np.array([video.stop for video in videos])
+    _check_first_frame(record, first, stop)
     inside = (record.frames >= first) & (record.frames < stop)
     has_labels = np.isin(record.sample_ids, record.label_ids)
     lost = np.asarray(~inside.all(1))
@@ -384,6 +410,17 @@ def _join(record: Label3D,
                   'have no picture in some view and are left out', 'current')
     rows = np.flatnonzero(~lost)
     return rows, _has_labels(record, record.sample_ids[rows])
+
+
+def _check_first_frame(record: Label3D, first: Array, stop: Array) -> None:
+    """Frames count from the videos' first, which is 0 and not 1."""
+    low, high = record.frames.min(0), record.frames.max(0)
+    if (low == first + 1).all() and (high == stop).all():
+        raise DataError(
+            record.source, 'sync.data_frame',
+            f'frames from {first[0]} to {stop[0] - 1}, as the videos of '
+            f'{record.calibrations[0].name} have', f'{low[0]} to {high[0]}',
+            'they look counted from 1: subtract 1 from all data_frame')
 
 
 def _has_labels(record: Label3D, sample_ids: Array) -> Array:

@@ -96,7 +96,7 @@ class PlainUNet(nn.Module):
                 x = nn.functional.max_pool3d(x, 2)
         features = []
         for level in range(self.depth - 1, 0, -1):
-            x = self.get_submodule(f'up{level}').conv(x)
+            x = self.get_submodule(f'up{level}.conv')(x)
             x = torch.cat([x, skips[level - 1]], 1)
             x = self.get_submodule(f'dec{level}')(x)
             features.append(x)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmpose_ext.drawing.grid import BACKGROUND
 from mmpose_ext.geometry.cameras import Cameras
 from mmpose_ext.volumetric.pose_drawing import (
     TRUTH,
     PoseStyle,
+    blank_canvas,
     draw_pose,
     draw_segments,
     write_line,
@@ -59,7 +59,7 @@ class SpacePanel:
         Returns:
             ndarray: (side, side, 3) uint8 BGR.
         """
-        canvas = np.full((self.side, self.side, 3), BACKGROUND, np.uint8)
+        canvas = blank_canvas(self.side, self.side)
         camera = self._camera(middle, azimuth)
         step = self._draw_floor(canvas, camera, middle)
         thickness = max(2, round(self.side / 150))
@@ -70,12 +70,12 @@ class SpacePanel:
             fallen[:, 2] = np.where(np.isfinite(fallen[:, 2]), self.floor_mm,
                                     np.nan)
             draw_pose(canvas, camera.project(fallen)[0][0], shadow, 1)
-        for points in poses:
-            pixels, depth = camera.project(points)
-            draw_pose(canvas, pixels[0], style, thickness, depth[0])
         for points in () if truth is None else truth:
             draw_pose(canvas, camera.project(points)[0][0],
                       style.recolored(TRUTH), 1)
+        for points in poses:
+            pixels, depth = camera.project(points)
+            draw_pose(canvas, pixels[0], style, thickness, depth[0])
         _draw_axes(canvas, camera.rotations[0])
         write_line(canvas, f'grid {step:g} mm', 8, 18, .4)
         return canvas

@@ -13,8 +13,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
-from mmpose_ext.geometry.cameras import NEAR_MM, Cameras
-from mmpose_ext.geometry.pinhole import distort, distortion_jacobian, to_pixels
+from mmpose_ext.geometry.cameras import Cameras
 from mmpose_ext.registry import TRANSFORMS
 
 Array = np.ndarray
@@ -32,7 +31,8 @@ def crop_boxes(cameras: Cameras, com: Array, reach_mm: float) -> Array:
     A volume with room to move, turned by any angle about z, stays in a
     cylinder; its outline is projected. A view in which that lies beside the
     image keeps the nearest row or column, as sampling beyond the border
-    would find it there. A view that the cylinder surrounds keeps all.
+    would find it there. A view that the cylinder surrounds, or whose
+    lens folds before its outline, keeps all.
 
     Args:
         cameras (Cameras): V cameras with sizes.
@@ -51,17 +51,8 @@ def crop_boxes(cameras: Cameras, com: Array, reach_mm: float) -> Array:
                   np.full(_CORNERS, height)], -1)
         for height in (-reach_mm, 0., reach_mm)
     ]).reshape(-1, 3)
-    places = cameras.to_camera((com[:, None] + outline).reshape(-1, 3))
-    depth = places[..., 2]
-    coefficients = cameras.distortions[:, None]
-    with np.errstate(all='ignore'):
-        x, y = places[..., 0] / depth, places[..., 1] / depth
-        xx, xy, yx, yy = distortion_jacobian(x, y, coefficients)
-        pixels = np.stack(to_pixels(*distort(x, y, coefficients),
-                                    cameras.intrinsics[:, None]), -1)
-        # so far outside that the lens polynomial runs backwards
-        folded = xx * yy - xy * yx <= 0
-    whole = (folded | ~(depth > NEAR_MM)).any(1)
+    pixels, _ = cameras.project((com[:, None] + outline).reshape(-1, 3))
+    whole = ~np.isfinite(pixels).all((1, 2))
     pixels[whole] = 0
     first = np.floor(pixels.min(1)) - _MARGIN_PX
     last = np.ceil(pixels.max(1)) + _MARGIN_PX

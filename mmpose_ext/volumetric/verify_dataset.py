@@ -180,16 +180,17 @@ def _inspect(recording: Recording, metainfo: dict[str, Any] | None,
     name = recording.name
     if name in report.statistics:
         name = str(recording.label_file)
-    report.statistics[name] = recording_statistics(recording, metainfo)
     file = recording.label_file
-    # a single keypoint is the animal's middle: no body to judge
-    if metainfo and recording.num_keypoints > 1:
-        if recording.num_keypoints != metainfo['num_keypoints']:
+    if metainfo and recording.num_keypoints != metainfo['num_keypoints']:
+        # no label, or a single one, the animal's middle: no body to judge
+        if recording.num_keypoints > 1:
             report.problems.append(DataError(
                 file, 'labelData.data_3d',
                 f'{metainfo["num_keypoints"]} keypoints',
                 str(recording.num_keypoints)))
-            return
+        metainfo = None
+    report.statistics[name] = recording_statistics(recording, metainfo)
+    if metainfo and recording.num_keypoints > 1:
         bones = odd_bones(recording, metainfo)
         by_bone: dict[tuple[str, str], list[OddBone]] = {}
         for bone in bones:

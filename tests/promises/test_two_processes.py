@@ -20,7 +20,7 @@ def comparable(family: Family) -> Family:
     config = Config.fromfile(family.config, import_custom_modules=False)
     config.model = without_dropout(config.model)
     config.optim_wrapper.optimizer = dict(
-        type='SGD', lr=.001, momentum=.9, weight_decay=1e-4)
+        type='SGD', lr=1e-4, momentum=.9, weight_decay=1e-4)
     path = family.config.with_name(f'comparable_{family.config.name}')
     config.dump(path)
     return Family(family.name, path, family.server)

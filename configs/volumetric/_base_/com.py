@@ -55,3 +55,6 @@ val_dataloader = dict(
 val_evaluator = dict(type='mmpose_ext.ComMetric', threshold_px=30.)
 custom_hooks = [
     *_base_.custom_hooks, dict(type='mmpose_ext.ChannelsLastHook')]
+visualizer = dict(type='mmpose_ext.ComVisualizer')
+default_hooks = dict(
+    visualization=dict(type='mmpose_ext.BatchVisualizationHook'))

@@ -1,14 +1,12 @@
-# Volumes made on the device from six views, an encoder and decoder, and the
-# expected position of each of a rat's 23 keypoints.
+# Volumes of six views, and the expected position of a rat's 23 keypoints.
 _base_ = ['../../_base_/default_runtime.py']
 custom_imports = dict(imports=['mmpose_ext.volumetric'])
 
-grid = dict(vmin=-120., vmax=120., nvox=80)  # mm about the animal's middle
 model = dict(
     type='mmpose_ext.DannceEstimator',
     data_preprocessor=dict(
         type='mmpose_ext.VolumetricDataPreprocessor',
-        grid=grid,
+        grid=dict(vmin=-120., vmax=120., nvox=80),  # mm about the middle
         num_views=6,
         augment=dict(
             rotate='any', mirror=0.5, com_jitter_mm=20., view_draw='replace',
@@ -25,18 +23,15 @@ pipeline = [
     dict(type='mmpose_ext.DannceLoadFrames'),
     dict(type='mmpose_ext.DannceCropToVolume', reach_mm=140.),
     dict(type='mmpose_ext.DanncePackInputs')]
+_loading = dict(batch_size=4, num_workers=2, persistent_workers=True)
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=2,
-    persistent_workers=True,
+    **_loading,
     sampler=dict(type='mmpose_ext.DrawSampler', shuffle=True),
     dataset=dict(
         type='mmpose_ext.VolumetricPoseDataset',
         split='train', pipeline=pipeline, cache=dict(megabytes=4096)))
 val_dataloader = dict(
-    batch_size=4,
-    num_workers=2,
-    persistent_workers=True,
+    **_loading,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
         type='mmpose_ext.VolumetricPoseDataset',
@@ -52,8 +47,11 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min_ratio=0.01, by_epoch=True,
          convert_to_iter_based=True)]
 auto_scale_lr = dict(base_batch_size=4)
-default_hooks = dict(checkpoint=dict(
-    interval=5, max_keep_ckpts=2, save_best='volumetric/MPJPE', rule='less'))
+visualizer = dict(type='mmpose_ext.VolumetricPoseVisualizer')
+default_hooks = dict(
+    checkpoint=dict(interval=5, max_keep_ckpts=2, rule='less',
+                    save_best='volumetric/MPJPE'),
+    visualization=dict(type='mmpose_ext.VolumetricVisualizationHook'))
 custom_hooks = [
     *_base_.custom_hooks,
     # load_from of another skeleton or another number of cameras

@@ -31,6 +31,13 @@ class AttackByGetattr:
         return getattr, (HistoryBuffer, '__init__')
 
 
+class CallOfBytes:
+    """Would take all memory by the name that empty arrays need."""
+
+    def __reduce__(self):
+        return bytes, (10**15, )
+
+
 def mmengine_checkpoint(**extra):
     """The parts of MMEngine's own checkpoints that torch refuses."""
     history = HistoryBuffer([1., 2.], [1, 1])
@@ -92,6 +99,20 @@ def test_getattr_serves_history_buffer_alone(tmp_path):
     path = tmp_path / 'evil.pth'
     torch.save(mmengine_checkpoint(extra=AttackByGetattr(None)), path)
     with pytest.raises(checkpoints.UnsafeCheckpointError, match='getattr'):
+        checkpoints.load_checkpoint(path)
+
+
+def test_empty_arrays_are_loaded(tmp_path):
+    path = tmp_path / 'a.pth'
+    torch.save(dict(links=np.zeros((0, 3), np.uint8)), path)
+    links = checkpoints.load_checkpoint(path)['links']
+    assert links.shape == (0, 3) and links.dtype == np.uint8
+
+
+def test_bytes_serves_empty_arrays_alone(tmp_path):
+    path = tmp_path / 'a.pth'
+    torch.save(dict(bad=CallOfBytes()), path)
+    with pytest.raises(checkpoints.UnsafeCheckpointError, match='bytes'):
         checkpoints.load_checkpoint(path)
 
 

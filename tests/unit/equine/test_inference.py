@@ -13,7 +13,6 @@ from torch import nn
 from mmpose_ext.equine import inference
 from mmpose_ext.equine.horse26 import NAMES
 from mmpose_ext.equine.inference import (
-    choose_device,
     estimate_poses,
     load_detector,
     load_model,
@@ -138,12 +137,6 @@ def test_weights_of_another_model_are_refused(config: Config,
         load_model(config, path)
     with pytest.raises(DataError, match='no such'):
         load_model(config, tmp_path / 'none.pth')
-
-
-def test_a_device_that_is_not_there_is_one_error() -> None:
-    assert choose_device('cpu') == torch.device('cpu')
-    with pytest.raises(DataError, match='device'):
-        choose_device('toaster')
 
 
 def test_mmcv_lite_cannot_detect_and_says_so(

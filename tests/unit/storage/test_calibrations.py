@@ -125,6 +125,8 @@ def test_matlabs_convention_projects_to_the_same_place_one_further(
      '[[700.0, 0.0, 0.0], [0.0, 701.0, 0.0], [319.5, 239.5, 1.0]]',
      "camera 'left', matrix"),
     ('[640, 480]', '[640, 480, 3]', "camera 'left', size"),
+    ('[cam_0]', '[cam_0]\nfisheye = true', "camera 'left', fisheye"),
+    ('[cam_0]', '[cam_0]\nfisheye = true', "camera 'left', fisheye"),
 ])
 def test_damaged_toml_is_refused(tmp_path, refused, old, new, where):
     assert old in TOML

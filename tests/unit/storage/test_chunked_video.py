@@ -166,6 +166,63 @@ def test_a_damaged_piece_fails_the_check(folder):
     assert caught.value.file.endswith('30.mp4')
 
 
+def test_the_check_decodes_little_and_counts_the_last_piece(
+        folder, monkeypatch):
+    opened = []
+
+    def note(path):
+        opened.append(path.name)
+        return VideoReader(path)
+    monkeypatch.setattr('mmpose_ext.storage.chunked_video.VideoReader', note)
+    video = ChunkedVideo(folder)
+    video.stop = 75  # as a header says that counts frames before a cut
+    video.check()
+    assert opened == ['60.mp4'] and video.stop == 70
+
+
+def move_index_ahead(path):
+    """Write an MP4 file as for streaming, its index ahead of the frames."""
+    data, parts, place = path.read_bytes(), {}, 0
+    while place < len(data):
+        size = int.from_bytes(data[place:place + 4], 'big')
+        parts[data[place + 4:place + 8]] = data[place:place + size]
+        place += size
+    index = bytearray(parts[b'moov'])
+    table = index.find(b'stco') + 8
+    for i in range(int.from_bytes(index[table:table + 4], 'big')):
+        at = slice(table + 4 + 4 * i, table + 8 + 4 * i)
+        index[at] = (int.from_bytes(index[at], 'big')
+                     + len(index)).to_bytes(4, 'big')
+    path.write_bytes(parts[b'ftyp'] + index + parts[b'free']
+                     + parts[b'mdat'])
+
+
+def test_a_piece_cut_short_behind_its_index_fails_the_check(folder):
+    move_index_ahead(folder / '30.mp4')
+    ChunkedVideo(folder).check()
+    content = (folder / '30.mp4').read_bytes()
+    (folder / '30.mp4').write_bytes(content[:-40])
+    with pytest.raises(DataError, match="'mdat' says.*cut short"):
+        ChunkedVideo(folder).check()
+
+
+def test_a_piece_without_a_readable_frame_fails_the_check(folder):
+    content = bytearray((folder / '30.mp4').read_bytes())
+    start = content.find(b'mdat') + 4
+    size = int.from_bytes(content[start - 8:start - 4], 'big') - 8
+    content[start:start + size] = bytes(size)
+    (folder / '30.mp4').write_bytes(content)
+    with pytest.raises(DataError, match='30.mp4: frame 0'):
+        ChunkedVideo(folder).check()
+
+
+def test_pieces_that_overlap_are_told(folder):
+    (folder / '30.mp4').rename(folder / '28.mp4')
+    write(folder / '58.mp4', 58, 2)
+    with pytest.warns(UserWarning, match='10.mp4: 20 frames, though 28.mp4'):
+        ChunkedVideo(folder).check()
+
+
 def test_pieces_of_another_size_are_refused(folder):
     write(folder / '60.mp4', 60, 10, (96, 64))
     with pytest.raises(DataError, match='64 x 48, as the first file has'):

@@ -7,7 +7,7 @@ import pytest
 from scipy import io
 
 from mmpose_ext.storage import ComTrack, DataError, read_com3d, write_com3d
-from tests.unit.storage.matlab_files import save_v5, save_v73
+from tests.unit.storage.matlab_files import Cell, save_v5, save_v73
 
 IDS = np.array([[1, 11, 21]])
 
@@ -29,6 +29,16 @@ def test_rows_become_time_points_and_pages_individuals(tmp_path, save,
 def test_rows_are_sorted_by_sample_id(tmp_path):
     found = read_com3d(save_v5(tmp_path / 'com3d.mat', {
         'com': np.arange(9.).reshape(3, 3), 'sampleID': IDS[:, [2, 0, 1]]}))
+    assert found.points[:, 0, 0].tolist() == [3, 6, 0]
+
+
+@pytest.mark.parametrize('ids', [
+    Cell(['0_21', '0_1', '0_11'], False), Cell(['21', '1', '11'])])
+@pytest.mark.parametrize('save', [save_v5, save_v73])
+def test_sample_ids_may_be_texts_of_one_experiment(tmp_path, save, ids):
+    found = read_com3d(save(tmp_path / 'com3d.mat', {
+        'com': np.arange(9.).reshape(3, 3), 'sampleID': ids}))
+    assert found.sample_ids.tolist() == [1, 11, 21]
     assert found.points[:, 0, 0].tolist() == [3, 6, 0]
 
 
@@ -54,6 +64,10 @@ def test_what_is_written_is_read_here_and_by_scipy(tmp_path, individuals):
     ({'com': np.ones((3, 2)), 'sampleID': IDS}, "key 'com'"),
     ({'com': 'none', 'sampleID': IDS}, "key 'com'"),
     ({'com': np.ones((3, 3)), 'sampleID': 'all'}, "key 'sampleID'"),
+    ({'com': np.ones((2, 3)), 'sampleID': Cell(['0_1', '1_1'])},
+     "key 'sampleID'"),
+    ({'com': np.ones((2, 3)), 'sampleID': Cell(['0_1', '0_b'])},
+     "key 'sampleID'"),
     ({'com': np.full((3, 3), np.inf), 'sampleID': IDS}, 'com'),
     ({'com': np.ones((3, 3)), 'sampleID': IDS * 0}, 'sampleID'),
 ])

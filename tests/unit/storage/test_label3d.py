@@ -215,6 +215,23 @@ def test_what_is_written_is_read(tmp_path, individuals):
     assert stored['labelData'][0, 0]['data_3d'][0, 0].shape == (3, 12)
 
 
+@pytest.mark.parametrize('keypoints', [0, 3])
+@pytest.mark.parametrize('samples', [0, 1, 5])
+def test_a_file_without_labels_is_written(tmp_path, samples, keypoints):
+    base = read_label3d(save_v5(tmp_path / 'a_dannce.mat',
+                                label3d_content()))
+    ids = np.arange(samples)
+    record = Label3D(
+        base.source, base.calibrations, ids, np.stack([ids] * 3, 1),
+        ids[:0], np.zeros((0, 3), np.int64), np.zeros((0, keypoints, 3)),
+        np.zeros((3, 0, keypoints, 2)), ids, np.ones((samples, 1, 3)))
+    write_label3d(tmp_path / 'b_dannce.mat', record)
+    found = read_label3d(tmp_path / 'b_dannce.mat')
+    assert found.points.shape == (0, keypoints, 3)
+    assert found.frames.tolist() == record.frames.tolist()
+    assert found.label_frames.shape == (0, 3)
+
+
 def test_real_files_survive_writing(real_data, tmp_path):
     for name in ('mouse_label3d_demo', 'rat_social_dannce'):
         record = read_label3d(real_data / 'label3d' / f'{name}.mat')

@@ -118,6 +118,16 @@ def test_what_is_written_scipy_reads(tmp_path):
         write_matlab(tmp_path / 'a.txt', {})
 
 
+def test_equal_content_gives_equal_bytes(tmp_path, monkeypatch):
+    contents = []
+    for name, day in (('a.mat', 'Mon'), ('b.mat', 'Sun')):
+        monkeypatch.setattr('time.asctime', lambda day=day: day)
+        write_matlab(tmp_path / name, CONTENT | {'parts': cell(['a', 'b'])})
+        contents.append((tmp_path / name).read_bytes())
+    assert contents[0] == contents[1]
+    assert contents[0][:19] == b'MATLAB 5.0 MAT-file'
+
+
 @pytest.mark.parametrize('value', [
     'text', {}, [], np.eye(3), np.array([[1., np.nan]])])
 def test_what_is_no_row_of_whole_numbers_is_refused(value):

@@ -59,6 +59,14 @@ def test_a_profile_of_one_point_has_no_edge(tmp_path, save):
     assert found.names == ('COM', ) and found.edges.shape == (0, 2)
 
 
+def test_colours_of_bytes_are_brought_to_one(tmp_path):
+    colors = np.array([[255, 0, 51], [0, 102, 255]], np.uint8)
+    found = read_skeleton_file(save_v5(tmp_path / 's.mat', {
+        'joint_names': Cell(NAMES), 'joints_idx': EDGES + 1,
+        'color': colors}))
+    np.testing.assert_allclose(found.colors, colors / 255)
+
+
 @pytest.mark.parametrize('edges', [[[0, 1], [0, 2]],
                                    [['Snout', 'EarL'], ['Snout', 'EarR']]])
 def test_edges_may_be_places_or_names(tmp_path, edges):
@@ -80,6 +88,12 @@ def test_edges_may_be_places_or_names(tmp_path, edges):
     ('{"names": ["a", "b"], "edges": [[0, 1, 1]]}', 'edges'),
     ('{"names": ["a", "b"], "edges": [[0, 1.5]]}', "key 'edges'"),
     ('{"names": ["a", "b"], "edges": 3}', "key 'edges'"),
+    ('{"names": ["a", "b"], "edges": [[0, 1]], "colors": ["red"]}',
+     "key 'colors'"),
+    ('{"names": ["a", "b"], "edges": [[0, 1]], "colors": [[0, -1, 0]]}',
+     'colors'),
+    ('{"names": ["a", "b"], "edges": [[0, 1]], "colors": [[0, 1]]}',
+     'colors'),
 ])
 def test_damaged_json_is_refused(tmp_path, refused, content, where):
     path = tmp_path / 's.json'

@@ -15,7 +15,8 @@ from mmpose_ext.volumetric.norms import build_norm
 
 @pytest.fixture(autouse=True)
 def always(monkeypatch):
-    monkeypatch.setattr(convolutions, '_SMALLEST', 0)
+    for limit in ('_SMALLEST', '_SMALLEST_PLANE', '_SMALLEST_BESIDE_SLOW'):
+        monkeypatch.setattr(convolutions, limit, 0)
 
 
 def layer(channels, width, dtype=torch.float64):
@@ -107,3 +108,18 @@ def test_projection_is_a_convolution_of_one_voxel():
     leaves = (x, conv.weight, conv.bias)
     torch.testing.assert_close(all_gradients(found, *leaves),
                                all_gradients(wanted, *leaves))
+
+
+@pytest.mark.parametrize('shape, width, pays', [
+    ((1, 32, 64, 64, 64), 32, True),
+    ((4, 16, 32, 32, 32), 16, False),  # little work a plane
+    ((2, 256, 8, 8, 8), 256, False),  # kernels larger than planes
+    ((1, 16, 32, 32, 32), 16, True),  # beside the library's slow kernel
+    ((1, 16, 8, 8, 8), 16, False)])
+def test_planes_are_left_to_the_library_where_it_is_faster(shape, width, pays,
+                                                           monkeypatch):
+    monkeypatch.undo()
+    with torch.device('meta'):
+        x = torch.empty(shape)
+        conv = nn.Conv3d(shape[1], width, 3, padding=1)
+    assert convolutions._pays(x, conv) == pays

@@ -200,6 +200,14 @@ CASES: dict[str, tuple[Change, dict, tuple[str, ...]]] = {
     'sampleID twice': (
         put_all('sync', 'data_sampleID',
                 lambda a: np.where(a == 21, 11, a)), {}, ('sync', '11')),
+    'no time points': (
+        together(raw(lambda c: (c.pop('sync'), c.pop('com'))), put_all(
+            'labelData', 'data_sampleID', lambda a: a[:0])), {},
+        ('sync.data_sampleID', 'none')),
+    'frames counted from 1': (
+        together(put_all('sync', 'data_frame', lambda a: a + 1),
+                 put_all('labelData', 'data_frame', lambda a: a[:6] + 1)),
+        {}, ('sync.data_frame', '0 to 11', '1 to 12', 'subtract 1')),
     # cameras
     'K transposed': (put_all('params', 'K', np.transpose), {},
                      ('matrix', 'transpose')),

@@ -66,6 +66,26 @@ def test_all_labelled_time_points_of_all_recordings(root: Path) -> None:
     assert sample_ids(build(root, indices=[2, 14]))[1] == ('tuesday', 21)
 
 
+def test_cameras_of_all_recordings_stand_in_one_order(root: Path) -> None:
+    turned = dict(folder='tuesday',
+                  camera_names=['Camera2', 'Camera1', 'Camera3'])
+    with pytest.raises(DataError, match='Camera1, Camera2, Camera3, as '
+                       'monday.*found Camera2, Camera1'):
+        build(root, recordings=['monday', turned])
+
+
+def test_skeleton_of_the_first_recording_is_found(tmp_path: Path) -> None:
+    folder = write_recording(tmp_path / 'a')
+    with pytest.raises(ValueError, match='names none'):
+        build(tmp_path, skeleton=None)
+    with pytest.raises(DataError, match='a recording'):
+        build(tmp_path, skeleton=None, recordings='b')
+    names = [f'p{i}' for i in range(16)]
+    (folder / 's.json').write_text(json.dumps(dict(names=names, edges=[])))
+    (folder / 'recording.json').write_text('{"skeleton": "s.json"}')
+    assert build(tmp_path, skeleton=None).metainfo['dataset_name'] == 's'
+
+
 def test_sample_has_its_labels_and_middle(root: Path) -> None:
     made = make_record(root)
     sample = build(root)[7]['data_samples']

@@ -92,6 +92,17 @@ def test_gradients_are_those_of_plain_operators(part):
     torch.testing.assert_close(ours.grad, plain.grad, rtol=1e-4, atol=1e-5)
 
 
+def test_gradients_do_not_depend_on_the_order_in_memory():
+    plain = draw_logits(8)
+    other = plain.to(memory_format=torch.channels_last_3d)
+    found = []
+    for logits in (plain, other):
+        logits.requires_grad_()
+        softmax_moments(logits, offsets_of(8)).mean.square().sum().backward()
+        found.append(logits.grad)
+    torch.testing.assert_close(*found)
+
+
 def test_only_the_logits_are_kept_for_the_gradient():
     logits = draw_logits(16).requires_grad_()
     kept: list[Tensor] = []

@@ -90,6 +90,8 @@ def test_command_writes_a_file_that_explains_itself(tmp_path, capsys):
     assert json.loads(meta['grid']) == dict(vmin=-60, vmax=60, nvox=16)
     assert json.loads(meta['keypoint_names']) == ['a', 'b', 'c']
     assert meta['views'] == '2'
+    assert json.loads(meta['sampling']) == dict(
+        interpolation='nearest', padding='border', peer_compat=False)
 
 
 @pytest.mark.parametrize('changes, message', [

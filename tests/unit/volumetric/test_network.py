@@ -61,7 +61,8 @@ def test_compressed_network_equals_the_plain_one(nvox):
                                           ((2, 3, 4, 5, 6), 32)])
 def test_gradients_equal_those_of_the_plain_network(norm, widths, nvox,
                                                     monkeypatch):
-    monkeypatch.setattr(convolutions, '_SMALLEST', 0)
+    for limit in ('_SMALLEST', '_SMALLEST_PLANE', '_SMALLEST_BESIDE_SLOW'):
+        monkeypatch.setattr(convolutions, limit, 0)
     ours, plain = pair(norm, widths)
     ours.double(), plain.double()
     volumes = torch.rand(2, 6, nvox, nvox, nvox, dtype=torch.float64)

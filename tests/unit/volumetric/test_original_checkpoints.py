@@ -199,6 +199,15 @@ def test_what_has_no_counterpart_is_told(tmp_path, capsys):
     assert 'num_views=2, view_channels=3' in said
 
 
+def test_the_original_is_never_replaced(tmp_path, capsys):
+    path = tmp_path / 'in.pth'
+    write_original(path)
+    before = path.read_bytes()
+    assert main([str(path), str(path), '--skeleton', 'rat23']) == 1
+    assert 'which is read' in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize('damage, message', [
     ('truncated', 'truncated'), ('text', 'no checkpoint'),
     ('corrupt', 'corrupt'), ('missing', 'a file'),

@@ -22,6 +22,7 @@ from mmpose_ext.volumetric import predict
 from mmpose_ext.volumetric.inference import DanncePredictor, load_model
 from mmpose_ext.volumetric.prediction_files import read_poses_mat
 from mmpose_ext.volumetric.recordings import open_recording
+from mmpose_ext.volumetric.streaming import BlockStore
 from tests.unit.volumetric.recording_files import FRAMES, write_recording
 
 CONFIG = '''
@@ -212,6 +213,41 @@ def test_interrupted_and_resumed_gives_the_same_bytes(
     tried.clear()
     assert call(files, out, '--resume') == 0
     assert not tried and 'finished already' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('gone', ['fingerprint.json', '000001.npz'])
+def test_a_kill_while_the_parts_are_removed_loses_nothing(
+        files, tmp_path, monkeypatch, capsys, gone):
+    monkeypatch.setattr(predict, 'BLOCK', 5)
+    out = tmp_path / 'out'
+    with monkeypatch.context() as patch:
+        patch.setattr(BlockStore, 'remove', lambda store: (
+            store.folder / gone).unlink())
+        assert call(files, out) == 0
+    assert (out / '.poses.parts').is_dir()
+    before = (out / 'save_data_AVG.mat').read_bytes()
+    assert call(files, out, '--resume') == 0
+    assert 'finished already' in capsys.readouterr().out
+    assert (out / 'save_data_AVG.mat').read_bytes() == before
+    assert not (out / '.poses.parts').exists()
+
+
+def test_a_kill_while_results_are_replaced_goes_on_with_the_new_ones(
+        files, tmp_path, monkeypatch, capsys):
+    out = tmp_path / 'out'
+    assert call(files, out) == 0
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DanncePredictor, 'predict', killed)
+        with pytest.raises(KeyboardInterrupt):
+            call(files, out, '--overwrite')
+    capsys.readouterr()
+    assert call(files, out, '--resume') == 0
+    assert 'finished already' not in capsys.readouterr().out
+    assert (out / 'prediction_poses.json').is_file()
 
 
 def test_older_results_are_not_replaced_unasked(files, tmp_path, capsys):

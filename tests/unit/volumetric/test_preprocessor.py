@@ -233,6 +233,16 @@ def test_peer_compat_samples_one_pixel_to_the_lower_right():
     assert (found['volumes'] == expected['volumes']).float().mean() > .999
 
 
+@pytest.mark.parametrize('mono', [False, True])
+def test_mixed_precision_changes_no_volume(mono):
+    arguments = dict(mono=mono, augment=dict(contrast=.1, hue=.05))
+    wanted, _ = run([item(1)], True, **arguments)
+    with torch.autocast('cpu', torch.bfloat16):
+        found, _ = run([item(1)], True, **arguments)
+    assert found['volumes'].dtype == torch.float32
+    assert found['volumes'].equal(wanted['volumes'])
+
+
 def test_colors_change_in_training_and_places_do_not():
     plain, _ = run([item(1)])
     found, _ = run([item(1)], True, augment=dict(

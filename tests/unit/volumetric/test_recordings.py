@@ -109,6 +109,21 @@ def test_rows_of_nan_are_unlabelled(folder: Path) -> None:
     assert np.flatnonzero(~recording.labelled).tolist() == [3]
 
 
+def test_without_labels_and_skeleton_it_opens(folder: Path) -> None:
+    change_labels(
+        folder, points=np.zeros((0, 0, 3)), pixels=None,
+        label_ids=np.zeros(0, int), label_frames=np.zeros((0, 3), int))
+    recording = open_recording(folder)
+    assert recording.points.shape == (12, 1, 0, 3)
+    assert not recording.labelled.any() and np.isfinite(recording.com).all()
+
+
+def test_a_link_has_a_name_of_its_own(folder: Path) -> None:
+    link = folder.parent / 'tuesday'
+    link.symlink_to(folder, target_is_directory=True)
+    assert open_recording(link).name == 'tuesday'
+
+
 def test_no_videos_are_needed_where_no_picture_is(folder: Path) -> None:
     recording = open_recording(folder, videos=None)
     assert recording.videos == () and len(recording) == FRAMES

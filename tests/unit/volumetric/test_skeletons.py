@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.io import savemat
 
+from mmpose_ext.compat.checkpoints import load_checkpoint
 from mmpose_ext.storage import DataError
+from mmpose_ext.volumetric.com_datasets import com_metainfo
 from mmpose_ext.volumetric.skeletons import (
     BUILT_IN,
     build_metainfo,
@@ -94,6 +97,16 @@ def test_links_take_the_colour_of_their_side() -> None:
     left, right = meta['skeleton_link_colors'].tolist()
     assert left == meta['keypoint_colors'][1].tolist()
     assert right == meta['keypoint_colors'][2].tolist() != left
+
+
+def test_skeleton_without_links_survives_a_checkpoint(
+        tmp_path: Path) -> None:
+    (tmp_path / 'dots.json').write_text('{"names": ["a", "b"], "edges": []}')
+    for meta in (load_skeleton(tmp_path / 'dots.json'), com_metainfo()):
+        torch.save(dict(meta=dict(dataset_meta=meta)), tmp_path / 'a.pth')
+        loaded = load_checkpoint(tmp_path / 'a.pth')['meta']['dataset_meta']
+        assert loaded['skeleton_links'] == []
+        assert not len(loaded['skeleton_link_colors'])
 
 
 def test_misspelt_name_is_put_right() -> None:

@@ -1,6 +1,7 @@
 """The network against the plain one, and what a step costs."""
 import math
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 
@@ -47,6 +48,18 @@ def test_network_that_has_no_plain_form_is_refused(option):
 
 def test_scaling_is_drawn(tmp_path):
     figures = step_cost.measure_scaling((4, 8), 2, (4, 8), (1, 2), 1)
-    assert set(figures['nvox']) == {'4', '8'}
+    assert set(figures) == {'step', 'building'}
+    assert set(figures['building']['nvox']) == {'4', '8'}
     draw_scaling(figures, tmp_path / 'scaling.png')
     assert (tmp_path / 'scaling.png').stat().st_size > 5000
+
+
+def test_cameras_of_the_ring_see_its_middle_in_the_middle():
+    ring = step_cost.ring_of_cameras(5)
+    for rotation, translation in zip(ring.rotations, ring.translations,
+                                     strict=True):
+        assert math.isclose(np.linalg.det(rotation), 1.)
+        np.testing.assert_allclose(translation, [0., 0., 1000.])
+    volume = step_cost.make_building(5, 4)()
+    assert volume.shape == (15, 4, 4, 4)
+    np.testing.assert_allclose(volume, 99 / 127.5 - 1, atol=1e-6)

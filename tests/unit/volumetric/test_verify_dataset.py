@@ -90,8 +90,25 @@ def test_json_has_every_figure(root: Path, verify: Callable) -> None:
         np.median(steps))
     extent = abs(made.points - made.com).max()
     assert figures['extent_mm'] == pytest.approx(extent)
+    apart = made.points - made.com
+    furthest = max(np.hypot(apart[..., 0], apart[..., 1]).max(),
+                   abs(apart[..., 2]).max())
     assert figures['suggested_vol_size_mm'] == pytest.approx(
-        2.4 * extent, abs=.06)
+        2.4 * furthest, abs=.06)
+
+
+@pytest.mark.parametrize('labelled', [True, False])
+def test_skeleton_of_the_folder_need_not_fit(
+        root: Path, verify: Callable, labelled: bool) -> None:
+    (root / 'monday' / 'recording.json').write_text('{"skeleton": "s.json"}')
+    (root / 'monday' / 's.json').write_text(json.dumps(
+        dict(names=list('abcdefgh'), edges=[['a', 'b']])))
+    none = {} if labelled else dict(
+        points=np.zeros((0, 0, 3)), pixels=None,
+        label_ids=np.zeros(0, int), label_frames=np.zeros((0, 3), int))
+    code, text = verify('--ann-file', label_file(root, **none))
+    assert code == labelled
+    assert ('expected 8 keypoints, found 16' in text) == labelled
 
 
 def test_damage_is_one_line_and_exit_code_1(root: Path,

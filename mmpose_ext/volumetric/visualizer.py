@@ -1,0 +1,225 @@
+"""MMPose's ``--show-dir`` for samples of several views."""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmengine.dist import master_only
+from mmpose.structures import PoseDataSample
+from mmpose.visualization import PoseLocalVisualizer
+
+from mmpose_ext.drawing.hook import BatchVisualizationHook
+from mmpose_ext.registry import HOOKS, VISUALIZERS
+from mmpose_ext.volumetric.mosaic import Mosaic, Scene
+from mmpose_ext.volumetric.pose_drawing import (
+    EDGE,
+    TEXT,
+    TRUTH,
+    PoseStyle,
+    write_line,
+)
+from mmpose_ext.volumetric.space_panel import place_of_interest
+
+Array = np.ndarray
+
+_COM_SIDE = 480  # px, about, of a picture
+
+
+@HOOKS.register_module()
+class VolumetricVisualizationHook(BatchVisualizationHook):
+    """MMPose's ``--show-dir`` for time points of V views.
+
+    Hands all views of a sample to the visualizer, a
+    :class:`VolumetricPoseVisualizer`. Arguments are those of
+    ``PoseVisualizationHook``.
+    """
+
+    def _draw(self,
+              name: str,
+              data_batch: dict,
+              outputs: Sequence[PoseDataSample],
+              index: int,
+              step: int,
+              out_file: str | None = None) -> None:
+        views = [
+            np.ascontiguousarray(
+                batch[index].permute(1, 2, 0).cpu().numpy().astype(np.uint8))
+            for batch in data_batch['inputs']]
+        self._visualizer.add_datasample(
+            name, views, data_sample=outputs[index], show=self.show,
+            wait_time=self.wait_time, out_file=out_file, step=step)
+
+
+@VISUALIZERS.register_module()
+class VolumetricPoseVisualizer(PoseLocalVisualizer):
+    """Poses in all views and in space; arguments: ``PoseLocalVisualizer``'s.
+    """
+
+    @master_only
+    def add_datasample(self,
+                       name: str,
+                       image: Sequence[Array],
+                       data_sample: PoseDataSample,
+                       draw_gt: bool = True,
+                       draw_pred: bool = True,
+                       draw_heatmap: bool = False,
+                       draw_bbox: bool = False,
+                       show_kpt_idx: bool = False,
+                       skeleton_style: str = 'mmpose',
+                       show: bool = False,
+                       wait_time: float = 0,
+                       out_file: str | None = None,
+                       kpt_thr: float = 0.3,
+                       step: int = 0) -> Array:
+        """Draw a time point and save it, as MMPose's visualizer does.
+
+        `draw_heatmap`, `draw_bbox`, `show_kpt_idx`, `skeleton_style` and
+        `kpt_thr` change nothing: the peak of a keypoint's distribution in a
+        volume is small where there are many voxels.
+
+        Args:
+            name (str): Identifier of the picture.
+            image (Sequence[ndarray]): V views (H, W, 3), RGB.
+            data_sample (PoseDataSample): With ``cameras`` of these views,
+                ``gt_instances`` and ``pred_instances``.
+            draw_gt (bool): Whether to draw labels. Defaults to True.
+            draw_pred (bool): Whether to draw the prediction. Defaults to
+                True.
+            draw_heatmap (bool): Not used.
+            draw_bbox (bool): Not used.
+            show_kpt_idx (bool): Not used.
+            skeleton_style (str): Not used.
+            show (bool): Whether to open a window. Defaults to False.
+            wait_time (float): How long, in s; 0 until a key is pressed.
+                Defaults to 0.
+            out_file (str, optional): Picture to write; without it the
+                backends get the picture. Defaults to None.
+            kpt_thr (float): Not used.
+            step (int): For the backends. Defaults to 0.
+
+        Returns:
+            ndarray: What was drawn, RGB.
+        """
+        drawn = np.ascontiguousarray(
+            self._draw(image, data_sample, draw_gt, draw_pred)[..., ::-1])
+        self.set_image(drawn)
+        if show:
+            self.show(drawn, win_name=name, wait_time=wait_time)
+        if out_file is not None:
+            mmcv.imwrite(drawn[..., ::-1], out_file)
+        elif not show:
+            self.add_image(name, drawn, step)
+        return self.get_image()
+
+    def _draw(self, image: Any, data_sample: PoseDataSample, draw_gt: bool,
+              draw_pred: bool) -> Array:
+        """What is shown of a sample, BGR."""
+        return draw_sample(image, data_sample, draw_gt, draw_pred)
+
+
+@VISUALIZERS.register_module()
+class ComVisualizer(VolumetricPoseVisualizer):
+    """Centres of mass in a picture: found a cross, labelled a ring.
+
+    Arguments are those of ``PoseLocalVisualizer``. Pictures come as the
+    network gets them, (H, W, 3) BGR, from ``BatchVisualizationHook``.
+    """
+
+    def _draw(self, image: Any, data_sample: PoseDataSample, draw_gt: bool,
+              draw_pred: bool) -> Array:
+        return draw_com_sample(image, data_sample, draw_gt, draw_pred)
+
+
+def draw_com_sample(image: Array, sample: PoseDataSample,
+                    draw_gt: bool = True, draw_pred: bool = True) -> Array:
+    """Draw where centres of mass are found in a picture, and are.
+
+    Args:
+        image (ndarray): (H, W, 3) BGR, the network's input.
+        sample (PoseDataSample): As ``PackPoseInputs`` makes it, and
+            ``pred_instances``; points in px of the reduced frame.
+        draw_gt (bool): Whether to draw labels. Defaults to True.
+        draw_pred (bool): Whether to draw the prediction. Defaults to True.
+
+    Returns:
+        ndarray: (H', W', 3) uint8 BGR, enlarged.
+    """
+    factor = max(1, round(_COM_SIDE / max(image.shape[:2])))
+    canvas = cv2.resize(image, None, fx=factor, fy=factor,
+                        interpolation=cv2.INTER_CUBIC)
+
+    def place(points: Array) -> list[list[int]]:
+        moved = (points.reshape(-1, 2) - sample.input_center) / (
+            sample.input_scale) + .5
+        # the scale goes from the first pixel's centre to the last's
+        last = np.array(image.shape[1::-1]) - 1
+        pixels = (moved * last + .5) * factor - .5
+        return np.rint(pixels).astype(int).tolist()
+
+    caption = str(sample.get('img_path', ''))
+    truth = sample.get('gt_instances') if draw_gt else None
+    if truth is not None:
+        seen = np.asarray(truth.keypoints_visible).reshape(-1) > 0
+        for centre in place(np.asarray(truth.keypoints).reshape(-1, 2)[seen]):
+            cv2.circle(canvas, centre, 9, TRUTH, 1, cv2.LINE_AA)
+    found = sample.get('pred_instances') if draw_pred else None
+    if found is not None:
+        scores = np.asarray(found.keypoint_scores).reshape(-1)
+        for centre in place(np.asarray(found.keypoints)):
+            for color, width in ((EDGE, 3), (TEXT, 1)):
+                cv2.drawMarker(canvas, centre, color, cv2.MARKER_CROSS, 15,
+                               width, cv2.LINE_AA)
+        caption += '   score ' + ', '.join(f'{score:.2f}' for score in scores)
+    write_line(canvas, caption, 8, 18, .4)
+    return canvas
+
+
+def draw_sample(views: Sequence[Array], sample: PoseDataSample,
+                draw_gt: bool = True, draw_pred: bool = True) -> Array:
+    """Draw a data sample.
+
+    Args:
+        views (Sequence[ndarray]): V pictures (H, W, 3), RGB.
+        sample (PoseDataSample): As :class:`DanncePackInputs` makes it, and
+            ``pred_instances``.
+        draw_gt (bool): Whether to draw labels. Defaults to True.
+        draw_pred (bool): Whether to draw the prediction. Defaults to True.
+
+    Returns:
+        ndarray: (H, W, 3) uint8 BGR.
+    """
+    style = PoseStyle.from_names(sample.keypoint_names,
+                                 sample.skeleton_links)
+    truth = _points(sample, 'gt_instances') if draw_gt else None
+    found = _points(sample, 'pred_instances') if draw_pred else None
+    if truth is not None and not np.isfinite(truth).any():
+        truth = None
+    com = np.asarray(sample.com, np.float64)
+    if found is None:  # then the labels are what is to be seen
+        found, truth = truth, None
+    if found is None:
+        found = np.full((len(com), len(sample.keypoint_names), 3), np.nan)
+    seen = [found, *([] if truth is None else [truth]), com]
+    middle, reach = place_of_interest(seen)
+    heights = np.concatenate([part[..., 2].ravel() for part in seen])
+    turn = round(math.degrees(sample.get('turn', 0.)))
+    caption = f'{sample.recording}   sampleID {sample.sample_id}'
+    if turn:
+        caption += f'   volume turned by {turn} deg'
+    scene = Scene([view[..., ::-1] for view in views], sample.cameras, found,
+                  truth, caption)
+    return Mosaic(style, len(views), reach, float(np.nanmin(heights))).draw(
+        scene, middle)
+
+
+def _points(sample: PoseDataSample, name: str) -> Array | None:
+    """Points (I, K, 3) of a sample's instances, on any device."""
+    instances: Any = sample.get(name)
+    if instances is None or 'keypoints' not in instances:
+        return None
+    return torch.as_tensor(instances.keypoints).detach().double().cpu().numpy()
