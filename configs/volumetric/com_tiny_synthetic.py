@@ -14,7 +14,7 @@ _target = dict(type='GenerateTarget', encoder={**_base_.codec, **codec})
 _frames = dict(data_root=data_root, factor=4)
 train_dataloader = dict(
     dataset=dict(
-        **_frames, recordings=['train'], split='all', pipeline=[
+        **_frames, recordings='train_*', split='all', pipeline=[
             *_base_._load, *_base_.augmentation, _crop, _target,
             _base_._pack]))
 _test = [*_base_._load, _crop, _base_._pack]

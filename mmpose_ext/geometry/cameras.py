@@ -182,6 +182,25 @@ class Cameras:
         pixels[~seen] = np.nan
         return pixels, depth
 
+    def inside(self, pixels: Array) -> Array:
+        """Which pixels lie in the images, borders of half a pixel included.
+
+        Args:
+            pixels (ndarray): (V, ..., 2); NaN lies in none.
+
+        Returns:
+            ndarray: (V, ...) bool.
+
+        Raises:
+            ValueError: If the sizes are unknown.
+        """
+        if self.sizes is None:
+            raise ValueError('sizes: expected those of the images, found '
+                             'none')
+        pixels = np.asarray(pixels)
+        sizes = _each(self.sizes, pixels.ndim - 2)
+        return np.all((pixels >= -.5) & (pixels < sizes - .5), -1)
+
     def undistort(self, pixels: Array) -> Array:
         """Pixels to the normalised coordinates of a straight ray.
 

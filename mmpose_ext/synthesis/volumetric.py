@@ -61,10 +61,12 @@ FPS = 10.
 VIEWS = 4
 IMAGE_SIZE = (320, 256)
 CHUNK = 300  # frames of a video file, at most half a recording
-_LABELS = {'train': 1., 'val': .25, 'test': .25}  # shares of `size`
+# shares of `size`; several animals to learn from, others to test
+_LABELS = dict.fromkeys(
+    ('train_1', 'train_2', 'train_3', 'train_4', 'val', 'test'), .25)
 _FEWEST = 16  # labels of a recording
 _FRAMES = 1.5  # time points for each label
-_FIRST_FRAMES = {'train': 0, 'val': 0, 'test': 1000}
+_FIRST_FRAMES = {'test': 1000}  # 0 elsewhere
 _COM_NOISE_MM = 1.2  # an axis, about 2 mm in all
 _BATCH = 16  # time points whose skins are laid out together
 README = """
@@ -182,16 +184,16 @@ def write_world(out: str | Path,
                 overwrite: bool = True) -> dict[str, int]:
     """Write recordings of synthetic rats, with a progress bar.
 
-    ``train``, ``val`` and ``test``, a recording each, of different animals;
-    ``README.txt`` says what is in them. The folder appears whole or not at
-    all. The same seed makes the same files.
+    ``train_1`` to ``train_4``, ``val`` and ``test``, each a recording of
+    another animal; ``README.txt`` says what is in them. The folder appears
+    whole or not at all. The same seed makes the same files.
 
     Args:
         out (str | Path): Folder to write, made if need be.
         seed (int): Decides everything. Defaults to 0.
-        size (int): Labelled time points of the training recording, at least
-            16; the others have a quarter, at least 16. Videos are half as
-            long again. Defaults to 400.
+        size (int): Labelled time points to train on, at least 16; each
+            recording has a quarter, at least 16. Videos are half as long
+            again. Defaults to 400.
         overwrite (bool): Whether an older world there may be replaced.
             Defaults to True.
 
@@ -213,7 +215,7 @@ def write_world(out: str | Path,
             counts.values()))
         for number, (split, labels) in enumerate(counts.items()):
             write_recording(folder / split, seed, number, labels,
-                            _FIRST_FRAMES[split],
+                            _FIRST_FRAMES.get(split, 0),
                             lambda: progress.advance(task))
         text = README.format(seed=seed, counts=', '.join(
             f'{count} labels in {split}' for split, count in counts.items()))

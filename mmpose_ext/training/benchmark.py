@@ -336,7 +336,7 @@ def publish(figures: dict[str, Any], target: str | None) -> None:
     for name, value in flatten(figures):
         number = f'{value:,.6g}' if isinstance(value, float) else (
             f'{value:,}' if isinstance(value, int) else value)
-        print(f'{name:<44}{number}')
+        print(f'{name:<50}{number}')
     if target is not None:
         with atomic_file(Path(target)) as temporary:
             temporary.write_text(text + '\n')

@@ -176,7 +176,7 @@ def draw_scaling(figures: dict[str, dict[str, Any]], out: Path) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    figure = Figure(figsize=(9, 6.4), dpi=100, layout='constrained')
+    figure = Figure(figsize=(8, 5.6), dpi=80, layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 2)
     for (what, costs), row in zip(figures.items(), axes, strict=True):
@@ -202,7 +202,7 @@ def _draw_cost(axis: Any, seconds: dict[str, float], power: int, unit: str,
     axis.set(xlabel=unit, ylabel='CPU-seconds', title=title,
              ylim=(0, 1.15 * max(y)), xlim=(0, 1.1 * max(x)))
     axis.spines[['top', 'right']].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, loc='upper left')
+    axis.legend(frameon=False, fontsize=8, loc='lower right')
 
 
 def _fit_line(x: list[float], y: list[float]) -> tuple[float, float]:

@@ -85,7 +85,9 @@ def _checked(centres: BodyCentres) -> BodyCentres:
     """The middles, if any is known."""
     if not np.isfinite(centres.points).any():
         raise DataError(centres.source, centres.where, 'middles, mm',
-                        'NaN alone' if len(centres.points) else 'none')
+                        'NaN alone' if len(centres.points) else 'none',
+                        "com_source='labels' takes the centroids of the "
+                        'labels')
     return centres
 
 

@@ -130,7 +130,9 @@ def _check_principal_point(path: Path, where: str, matrix: Array,
 
 
 def check_units(path: Path, cameras: Cameras, labels: Array) -> None:
-    """Refuse metres, centimetres and micrometres for millimetres.
+    """Refuse metres and micrometres for millimetres.
+
+    Centimetres are not told from a smaller rig.
 
     Args:
         path (Path): The label file.
@@ -276,11 +278,7 @@ def check_labels_in_images(path: Path, cameras: Cameras,
 
 def _inside(cameras: Cameras, points: Array) -> Array:
     """Share (V,) of points (N, 3) in each image."""
-    assert cameras.sizes is not None
-    pixels, _ = cameras.project(points)
-    with np.errstate(invalid='ignore'):
-        inside = (pixels > -.5) & (pixels < cameras.sizes[:, None] - .5)
-    return inside.all(-1).mean(1)
+    return cameras.inside(cameras.project(points)[0]).mean(1)
 
 
 def _other_readings(cameras: Cameras) -> Iterator[tuple[str, Cameras]]:

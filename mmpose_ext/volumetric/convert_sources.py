@@ -138,6 +138,7 @@ def read_session(folder: Path,
     skeleton = None
     if skeleton_file is not None:
         skeleton = read_skeleton_file(skeleton_file)
+        read.append(skeleton_file)
     elif edges is not None:
         skeleton = SkeletonFile(tracks[0].source, tracks[0].names, edges)
     if not unlabelled:

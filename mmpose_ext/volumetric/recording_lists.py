@@ -24,8 +24,9 @@ def list_recordings(
         root (Path): Folder of the recordings.
         wanted (str | Sequence): Their names, each a folder in ``root`` or
             ``.`` for itself, or a dict of ``folder`` and the arguments of
-            :func:`~mmpose_ext.volumetric.recordings.open_recording`; ``*``
-            takes every folder with a label file.
+            :func:`~mmpose_ext.volumetric.recordings.open_recording`. A
+            pattern such as ``*`` or ``train_*`` takes every folder of such a
+            name with a label file.
 
     Returns:
         list[tuple[Path, dict]]: Folder and arguments of each.
@@ -38,12 +39,12 @@ def list_recordings(
         raise DataError(root, 'data_root', 'a folder of recordings',
                         'a file' if root.exists() else 'nothing',
                         'data/README.md tells where data lies')
-    if wanted == '*':
-        wanted = sorted({path.parent.name for path in root.glob(
-            f'*/{LABEL_FILES}') if not path.name.startswith(('.', '_'))})
+    if isinstance(wanted, str) and '*' in wanted:
+        pattern = f'{wanted}/{LABEL_FILES}'
+        wanted = sorted({path.parent.name for path in root.glob(pattern)
+                         if not path.name.startswith(('.', '_'))})
         if not wanted:
-            raise DataError(root, 'data_root',
-                            f'folders with a {LABEL_FILES}', 'none',
+            raise DataError(root, 'data_root', f'files {pattern}', 'none',
                             "recordings='.' takes the folder itself")
     if isinstance(wanted, str):
         wanted = [wanted]

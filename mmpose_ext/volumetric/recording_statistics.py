@@ -53,19 +53,18 @@ def view_statistics(recording: Recording) -> list[dict[str, Any]]:
     residuals = label_residuals(record, cameras, recording.pixel_origin)
     points = recording.points[recording.labelled].reshape(-1, 3)
     points = points[np.isfinite(points).all(-1)]
-    pixels, _ = cameras.project(points)
+    inside = None
+    if cameras.sizes is not None and len(points):
+        inside = cameras.inside(cameras.project(points)[0]).mean(1)
     rows = []
     for view, name in enumerate(cameras.names):
         row: dict[str, Any] = dict(
             camera=name, size=None, frames=None, median_px=None,
             largest_px=None, inside=None)
         if cameras.sizes is not None:
-            size = cameras.sizes[view]
-            row['size'] = [int(side) for side in size]
-            with np.errstate(invalid='ignore'):
-                inside = (pixels[view] > -.5) & (pixels[view] < size - .5)
-            if len(points):
-                row['inside'] = float(inside.all(-1).mean())
+            row['size'] = cameras.sizes[view].tolist()
+        if inside is not None:
+            row['inside'] = float(inside[view])
         if recording.videos:
             video = recording.videos[view]
             row['frames'] = [video.first, video.stop - 1]

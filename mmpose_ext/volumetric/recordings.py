@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,7 @@ def open_recording(folder: StrPath,
     settings = _read_settings(folder / SETTINGS_FILE)
     if pixel_origin is None:
         pixel_origin = int(settings.get('pixel_origin', 1))
-    record = read_label3d(path, camera_names)
+    record = _leave_out_empty(read_label3d(path, camera_names))
     _check_sync(record)
     opened = () if videos is None else _open_videos(
         folder / videos, path, record.calibrations)
@@ -180,7 +180,8 @@ def open_recording(folder: StrPath,
     given = read_body_centres(
         record, None if com_file is None else folder / com_file, com_source)
     individuals = _count_individuals(record, given, num_keypoints)
-    count = record.points.shape[1] // individuals or num_keypoints or 0
+    count = (record.points.shape[1] // individuals if len(record.points)
+             else num_keypoints or 0)
     labels = record.points.reshape(len(record.points), individuals, count, 3)
     check_image_sizes(path, cameras)
     check_units(path, cameras, labels)
@@ -294,6 +295,15 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
+def _leave_out_empty(record: Label3D) -> Label3D:
+    """The record without rows of labels in which no keypoint is labelled."""
+    kept = np.isfinite(record.points).all(-1).any(1)
+    return replace(
+        record, label_ids=record.label_ids[kept],
+        label_frames=record.label_frames[kept], points=record.points[kept],
+        pixels=None if record.pixels is None else record.pixels[:, kept])
+
+
 def _check_sync(record: Label3D) -> None:
     """The labels must be of known time points, and of the same frames."""
     if not len(record.sample_ids):
@@ -348,9 +358,6 @@ def _count_individuals(record: Label3D, given: BodyCentres | None,
     animals = 1 if given is None else given.points.shape[1]
     if not len(record.points):
         return animals
-    if not columns:
-        raise DataError(record.source, 'labelData.data_3d',
-                        'three columns a keypoint', 'no column')
     if num_keypoints is None:
         if columns % animals:
             raise DataError(
@@ -379,14 +386,13 @@ def _count_individuals(record: Label3D, given: BodyCentres | None,
 def _join(record: Label3D,
           videos: Sequence[ChunkedVideo]) -> tuple[Array, Array]:
     """Rows (M,) of the time points that can be read, and which have labels."""
+    has_labels = np.isin(record.sample_ids, record.label_ids)
     if not videos:
-        return np.arange(len(record.sample_ids)), _has_labels(
-            record, record.sample_ids)
+        return np.arange(len(has_labels)), has_labels
     first = np.array([video.first for video in videos])
     stop = np.array([video.stop for video in videos])
     _check_first_frame(record, first, stop)
     inside = (record.frames >= first) & (record.frames < stop)
-    has_labels = np.isin(record.sample_ids, record.label_ids)
     lost = np.asarray(~inside.all(1))
     if (lost & has_labels).any():
         row = int(np.flatnonzero(lost & has_labels)[0])
@@ -409,7 +415,7 @@ def _join(record: Label3D,
         print_log(f'{record.source}: {lost.sum()} of {len(lost)} time points '
                   'have no picture in some view and are left out', 'current')
     rows = np.flatnonzero(~lost)
-    return rows, _has_labels(record, record.sample_ids[rows])
+    return rows, has_labels[rows]
 
 
 def _check_first_frame(record: Label3D, first: Array, stop: Array) -> None:
@@ -421,12 +427,6 @@ def _check_first_frame(record: Label3D, first: Array, stop: Array) -> None:
             f'frames from {first[0]} to {stop[0] - 1}, as the videos of '
             f'{record.calibrations[0].name} have', f'{low[0]} to {high[0]}',
             'they look counted from 1: subtract 1 from all data_frame')
-
-
-def _has_labels(record: Label3D, sample_ids: Array) -> Array:
-    """Whether any keypoint of a time point is labelled."""
-    valid = record.label_ids[np.isfinite(record.points).all(-1).any(1)]
-    return np.isin(sample_ids, valid)
 
 
 def _centres(path: Path, record: Label3D, given: BodyCentres | None,

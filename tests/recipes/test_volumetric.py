@@ -24,9 +24,9 @@ MOUSE = CONFIGS / 'dannce_mouse-4cam.py'
 TOOLS = ROOT / 'tools'
 LABELS = 16  # of each recording; a time point and a half for each
 
-# 12 passes find the animal, if not well
-COM_RUN = ['train_cfg.max_epochs=12', 'train_cfg.val_interval=12',
-           'param_scheduler.1.T_max=12']
+# 4 passes find the animal, if not well
+COM_RUN = ['train_cfg.max_epochs=4', 'train_cfg.val_interval=4',
+           'param_scheduler.1.T_max=4']
 POSE_RUN = ['train_cfg.max_epochs=2', 'train_cfg.val_interval=2',
             'val_dataloader.dataset.indices=4',
             'model.data_preprocessor.grid.nvox=16',
@@ -53,7 +53,7 @@ def com_file(data: Path, recording: Path) -> Path:
     """Middles that a network found after a short training."""
     run(data, TOOLS / 'train.py', COM, '--work-dir', 'com', '--cfg-options',
         *COM_RUN)
-    run(data, TOOLS / 'predict.py', COM, 'com/epoch_12.pth', recording,
+    run(data, TOOLS / 'predict.py', COM, 'com/epoch_4.pth', recording,
         '--out', 'found')
     return data / 'found/com3d.mat'
 
@@ -144,7 +144,7 @@ def test_real_mouse_from_its_session_to_a_training(data: Path,
     run(data, TOOLS / 'convert_dataset.py', 'anipose',
         real_data / 'mouse_4cam', '--out', 'mouse_4cam')
     output = run(data, TOOLS / 'verify_dataset.py', MOUSE)
-    assert output.strip().endswith('no problems')
+    assert 'no problems' in output
     run(data, TOOLS / 'train.py', MOUSE, '--work-dir', 'mouse',
         '--cfg-options', 'train_cfg.max_epochs=1',
         'train_dataloader.dataset.indices=8',

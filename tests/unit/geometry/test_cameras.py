@@ -146,6 +146,17 @@ def test_what_the_lens_does_not_see_is_not_folded_into_the_image() -> None:
     assert np.isinf(lens(k1=-.1, k2=.2).folds).all()
 
 
+def test_pixels_reach_half_a_pixel_beyond_the_outermost_centres() -> None:
+    cameras = ring().crop(np.zeros((4, 2)), [[64, 48]] * 3 + [[48, 64]])
+    pixels = np.array([[-.5, 0], [63.4, 47.4], [63.5, 0], [0, 48], [-.6, 0],
+                       [np.nan, 3]])
+    inside = cameras.inside(np.tile(pixels, (4, 1, 1)))
+    assert inside[0].tolist() == [True, True, False, False, False, False]
+    assert inside[3].tolist() == [True, False, False, True, False, False]
+    with pytest.raises(ValueError, match='sizes'):
+        ring().crop(np.zeros((4, 2))).inside(pixels)
+
+
 def test_pixels_of_no_ray_undistort_to_nothing() -> None:
     """Out to where the lens' image ends every pixel has its ray."""
     cameras = lens(k1=-.29)

@@ -126,7 +126,6 @@ def test_matlabs_convention_projects_to_the_same_place_one_further(
      "camera 'left', matrix"),
     ('[640, 480]', '[640, 480, 3]', "camera 'left', size"),
     ('[cam_0]', '[cam_0]\nfisheye = true', "camera 'left', fisheye"),
-    ('[cam_0]', '[cam_0]\nfisheye = true', "camera 'left', fisheye"),
 ])
 def test_damaged_toml_is_refused(tmp_path, refused, old, new, where):
     assert old in TOML

@@ -42,13 +42,14 @@ LINKS = np.array([
     (5, 15), (5, 19), (7, 8), (8, 9), (9, 10), (11, 12), (12, 13), (13, 14),
     (15, 16), (16, 17), (17, 18), (19, 20), (20, 21), (21, 22)])
 SIZE = (320, 256)
+SESSIONS = ('train_1', 'train_2', 'train_3', 'train_4', 'val', 'test')
 
 
 @pytest.fixture(scope='module')
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp('world') / 'deep' / 'volumetric'
-    assert world_of.write_world(out, seed=3, size=20) == {
-        'train': 20, 'val': 16, 'test': 16}
+    assert world_of.write_world(out, seed=3, size=80) == dict.fromkeys(
+        SESSIONS, 20)
     return out
 
 
@@ -195,10 +196,10 @@ def test_rigs_distort_and_look_at_the_arena(rig: Cameras) -> None:
 
 def test_layout_is_that_of_a_laboratory(world: Path) -> None:
     assert {path.name for path in world.iterdir()} == {
-        'train', 'val', 'test', 'README.txt'}
+        *SESSIONS, 'README.txt'}
     assert 'seed 3' in (world / 'README.txt').read_text()
-    for split, first, count in (('train', 0, 30), ('val', 0, 24),
-                                ('test', 1000, 24)):
+    for split in SESSIONS:
+        first, count = 1000 if split == 'test' else 0, 30
         recording = world / split
         settings = json.loads((recording / 'recording.json').read_text())
         assert settings == {'pixel_origin': 1, 'fps': 10.}
@@ -216,7 +217,7 @@ def test_layout_is_that_of_a_laboratory(world: Path) -> None:
 
 
 def test_labels_reproject_as_opencv_says(world: Path) -> None:
-    for split in ('train', 'val', 'test'):
+    for split in SESSIONS:
         content = io.loadmat(world / split / 'label3d_dannce.mat',
                              simplify_cells=True)
         for camera, label in zip(content['params'], content['labelData'],
@@ -236,7 +237,7 @@ def test_labels_reproject_as_opencv_says(world: Path) -> None:
 
 def test_labels_and_track_are_the_truth(world: Path) -> None:
     missing = []
-    for split in ('train', 'val', 'test'):
+    for split in SESSIONS:
         exact = truth(world / split)
         record = read_label3d(world / split / 'label3d_dannce.mat')
         rows = np.searchsorted(exact['sample_ids'], record.label_ids)
@@ -255,11 +256,11 @@ def test_labels_and_track_are_the_truth(world: Path) -> None:
 
 def test_frames_of_a_time_point_show_it(world: Path) -> None:
     """And the frames of that number in the camera that is ahead do not."""
-    record = read_label3d(world / 'train' / 'label3d_dannce.mat')
-    exact = truth(world / 'train')
+    record = read_label3d(world / 'train_1' / 'label3d_dannce.mat')
+    exact = truth(world / 'train_1')
     view = int((record.frames[0] - record.frames[0, 0]).argmax())
     camera = world_of.draw_session(3, 0, 1).scene.cameras.select([view])
-    video = ChunkedVideo(world / 'train' / 'videos' / f'Camera{view + 1}')
+    video = ChunkedVideo(world / 'train_1' / 'videos' / f'Camera{view + 1}')
     stack = np.stack([video.read(i) for i in range(video.stop)]).astype(int)
     moved = np.abs(stack - np.median(stack, 0)).max(-1) > 25
     pixels = np.rint(camera.project(exact['keypoints'])[0][0]).astype(int)
@@ -275,18 +276,18 @@ def test_frames_of_a_time_point_show_it(world: Path) -> None:
 
 def test_recordings_are_of_different_animals_and_rigs(world: Path) -> None:
     records = [read_label3d(world / split / 'label3d_dannce.mat')
-               for split in ('train', 'val', 'test')]
+               for split in SESSIONS]
     for one, other in zip(records, records[1:], strict=False):
         assert not np.allclose(one.calibrations[0].translation,
                                other.calibrations[0].translation, atol=1)
     heads = [np.nanmean(np.linalg.norm(
         record.points[:, 0] - record.points[:, 3], axis=-1))
              for record in records]
-    assert len({round(head, 3) for head in heads}) == 3
+    assert len({round(head, 3) for head in heads}) == len(SESSIONS)
 
 
 def test_same_seed_same_files(world: Path, tmp_path: Path) -> None:
-    world_of.write_recording(tmp_path / 'val', 3, 1, 16)
+    world_of.write_recording(tmp_path / 'val', 3, SESSIONS.index('val'), 20)
     assert len(list((world / 'val').rglob('*'))) == len(
         list((tmp_path / 'val').rglob('*')))
     for path in (world / 'val').rglob('*'):

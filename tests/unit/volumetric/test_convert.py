@@ -187,6 +187,8 @@ def test_without_labels_there_is_a_recording_to_predict_on(session,
     assert not (out / 'com3d.mat').exists()
     found = read_label3d(out / 'label3d_dannce.mat')
     assert len(found.sample_ids) == FRAMES and len(found.label_ids) == 0
+    recording = open_recording(out)
+    assert len(recording) == FRAMES and not recording.labelled.any()
 
 
 def _cut_video(session):
@@ -262,6 +264,10 @@ def test_what_stands_is_replaced_only_when_said(session, tmp_path, capsys):
     assert (out / 'notes.txt').read_text() == 'keep'
     assert convert('anipose', session, '--out', out, '--overwrite') == 0
     assert not (out / 'notes.txt').exists()
+    shutil.copy(out / 'skeleton.json', out / 'mine.json')
+    assert convert('anipose', session, '--out', out, '--overwrite',
+                   '--skeleton', out / 'mine.json') == 1
+    assert (out / 'mine.json').is_file()
     assert convert('anipose', session, '--out', session, '--overwrite') == 1
     assert (session / 'left.mp4').is_file()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tests.unit.volumetric.recording_files import (
     make_cameras,
     make_record,
     write_recording,
+    write_videos,
 )
 
 
@@ -107,6 +109,20 @@ def test_rows_of_nan_are_unlabelled(folder: Path) -> None:
     change_labels(folder, points=points, pixels=None)
     recording = open_recording(folder, com_source='label_file')
     assert np.flatnonzero(~recording.labelled).tolist() == [3]
+
+
+def test_rows_of_nan_need_neither_picture_nor_sync(tmp_path: Path) -> None:
+    folder = write_recording(tmp_path / 'a', frames=12)
+    shutil.rmtree(folder / 'videos')
+    write_videos(folder / 'videos', frames=9)
+    made = make_record(folder)
+    points = made.points.copy()
+    points[9:] = np.nan
+    change_labels(folder, points=points, pixels=None, label_ids=np.array(
+        [*made.label_ids[:11], 10**6]))
+    recording = open_recording(folder)
+    assert len(recording) == 9 and recording.labelled.all()
+    np.testing.assert_array_equal(recording.points[:, 0], points[:9])
 
 
 def test_without_labels_and_skeleton_it_opens(folder: Path) -> None:
