@@ -13,7 +13,6 @@ from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
-from mmpose_ext.geometry.cameras import Cameras
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError
 from mmpose_ext.training import draw_seeds, seeded_generators
@@ -144,7 +143,8 @@ class ComImageDataset(Dataset):
         """Read the pictures of a recording's time points."""
         cameras = self.reduction.reduce_cameras(recording.cameras)
         com = centroids(recording.points[rows])
-        pixels, seen = project_into_images(cameras, com)
+        pixels, _ = cameras.project(com)
+        seen = cameras.inside(pixels)
         for view, name in enumerate(cameras.names):
             for i, row in enumerate(rows):
                 if not (self.test_mode or seen[view, i].any()):
@@ -164,19 +164,3 @@ class ComImageDataset(Dataset):
                     com=com[i], cameras=cameras,
                     reduction=self.reduction.factor))
         recording.close()
-
-
-def project_into_images(cameras: Cameras,
-                        points: Array) -> tuple[Array, Array]:
-    """Pixels of points (V, ..., 2), and which are in the image (V, ...).
-
-    Args:
-        cameras (Cameras): V cameras with sizes.
-        points (ndarray): (..., 3) mm, NaN unknown.
-    """
-    assert cameras.sizes is not None
-    pixels, _ = cameras.project(points)
-    last = cameras.sizes.reshape(len(cameras), *(1, ) * (points.ndim - 1), 2)
-    with np.errstate(invalid='ignore'):
-        inside = (pixels >= -.5) & (pixels <= last - .5)
-    return pixels, inside[..., 0] & inside[..., 1]

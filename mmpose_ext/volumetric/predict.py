@@ -99,9 +99,11 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     device = choose_device(arguments.device)
     model = load_model(config, arguments.checkpoint, device)
     poses = isinstance(model, DannceEstimator)
-    if arguments.com is not None and not poses:
-        raise DataError(arguments.com, '--com', 'a config for poses',
-                        f'{config.filename}, which finds centres of mass')
+    if not poses and (arguments.com or arguments.turn_average > 1):
+        raise DataError(
+            config.filename or 'config',
+            '--com' if arguments.com else '--turn-average',
+            'a config for poses', 'one that finds centres of mass')
     recording = _open(config, arguments, poses)
     try:
         rows, skipped = choose_rows(recording, arguments.start,
@@ -180,7 +182,15 @@ def _open(config: Config, arguments: argparse.Namespace,
     """The recording, read as the config's data set reads recordings."""
     options = dict(
         config.test_dataloader.dataset.get('recording_settings') or {})
+    if poses:
+        options.setdefault('num_keypoints', config.model.head.num_keypoints)
     if poses and arguments.com is None:
+        com_file = options.get('com_file')
+        if com_file and not (arguments.recording / com_file).is_file():
+            raise DataError(
+                arguments.recording / com_file, 'file',
+                'the centres of mass that the config names', 'nothing',
+                'predict them by a com config, and name the file by --com')
         return open_recording(arguments.recording, **options)
     window = options.pop('com_median_window', None)
     limit_mm = options.pop('com_limit_mm', None)
@@ -197,7 +207,12 @@ def _plan(config: Config, arguments: argparse.Namespace,
           recording: Recording, rows: Array, poses: bool) -> PredictionPlan:
     settings: dict[str, Any] = dict(
         checkpoint=sha256_of(arguments.checkpoint),
-        model=digest_of_settings(config.model.to_dict()), block=BLOCK)
+        model=digest_of_settings(config.model.to_dict()),
+        # pictures are reduced, and views trusted, as these say
+        data=digest_of_settings(dict(
+            dataset=config.test_dataloader.dataset.to_dict(),
+            evaluator=config.get('test_evaluator'))),
+        block=BLOCK)
     names: tuple[str, ...] = (COM_FILE, )
     if poses:
         settings.update(com=recording.com[rows],

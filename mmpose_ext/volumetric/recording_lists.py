@@ -42,7 +42,8 @@ def list_recordings(
     if isinstance(wanted, str) and '*' in wanted:
         pattern = f'{wanted}/{LABEL_FILES}'
         wanted = sorted({path.parent.name for path in root.glob(pattern)
-                         if not path.name.startswith(('.', '_'))})
+                         if path.name[0] not in '._'
+                         and path.parent.name[0] not in '._'})
         if not wanted:
             raise DataError(root, 'data_root', f'files {pattern}', 'none',
                             "recordings='.' takes the folder itself")

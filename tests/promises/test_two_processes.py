@@ -46,9 +46,8 @@ def test_same_training_and_metrics(comparable, new_run):
         gradients, others = (
             states['momentum_buffer']
             for states in (state, theirs['optimizer']['state'][key]))
-        # a kink of a ReLU or another maximum of a pool may lie in between,
-        # and where gradients are clipped all share the difference
-        assert (gradients - others).norm() < .1 * gradients.norm() + 1e-4
+        # a kink of a ReLU or another maximum of a pool may lie in between
+        assert (gradients - others).norm() < .05 * gradients.norm() + 1e-4
     for name in ('state_dict', 'ema_state_dict'):
         for key, value in ours.get(name, {}).items():
             torch.testing.assert_close(

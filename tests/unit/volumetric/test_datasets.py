@@ -66,6 +66,21 @@ def test_all_labelled_time_points_of_all_recordings(root: Path) -> None:
     assert sample_ids(build(root, indices=[2, 14]))[1] == ('tuesday', 21)
 
 
+def test_patterns_take_recordings_by_name(root: Path) -> None:
+    assert len(build(root, recordings='mon*')) == FRAMES
+    hidden = root / '.monday.1234.tmp'
+    hidden.symlink_to(root / 'monday')
+    try:
+        assert len(build(root, recordings='*')) == len(build(
+            root, recordings=sorted(
+                path.name for path in root.iterdir()
+                if path.name[0] != '.' and path.is_dir())))
+    finally:
+        hidden.unlink()
+    with pytest.raises(DataError, match=r'frid\*/'):
+        build(root, recordings='frid*')
+
+
 def test_cameras_of_all_recordings_stand_in_one_order(root: Path) -> None:
     turned = dict(folder='tuesday',
                   camera_names=['Camera2', 'Camera1', 'Camera3'])

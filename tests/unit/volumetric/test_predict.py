@@ -276,6 +276,15 @@ def test_wrong_arguments_are_named(files, tmp_path, capsys, words, message):
     assert not (tmp_path / 'out').exists()
 
 
+def test_centres_that_the_config_names_are_missed_with_their_cure(
+        files, tmp_path, capsys):
+    assert call(files, tmp_path / 'out', '--cfg-options',
+                'test_dataloader.dataset.recording_settings.com_file='
+                'found.mat') == 1
+    message = capsys.readouterr().err
+    assert 'found.mat' in message and '--com' in message
+
+
 def test_weights_of_another_model_are_refused(files, tmp_path):
     config = Config.fromfile(files['config'])
     config.model.head.num_keypoints = 7
@@ -321,6 +330,8 @@ def test_a_network_for_centres_of_mass_writes_com3d(
     out = tmp_path / 'out'
     assert call(files, out, '--com', tmp_path / 'a.mat') == 1
     assert '--com' in capsys.readouterr().err
+    assert call(files, out, '--turn-average', 4) == 1
+    assert '--turn-average' in capsys.readouterr().err
     assert call(files, out) == 0
     found = read_com3d(out / 'com3d.mat')
     assert found.sample_ids.tolist() == [1 + 10 * i for i in range(FRAMES)]
