@@ -154,7 +154,7 @@ CASES: dict[str, tuple[Change, dict, tuple[str, ...]]] = {
     'two label files': (lambda f: shutil.copy(f / LABELS, f / 'b_dannce.mat'),
                         {}, ('label file', 'b_dannce.mat')),
     'no recording below': (lambda f: None, dict(recordings='*'),
-                           ('folders with a *dannce.mat', 'none')),
+                           ('*/*dannce.mat', 'none')),
     'recording misspelt': (lambda f: None, dict(recordings=['mondy']),
                            ('a recording', 'nothing')),
     # the label file itself
