@@ -10,17 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from mmpose_ext.direction.angles import CONVENTIONS, direction_angles, wrap
 from mmpose_ext.direction.crops import crop_to_frame, frame_to_crop
@@ -37,6 +26,7 @@ from mmpose_ext.direction.tracks import (
     check_output,
     write_tracks,
 )
+from mmpose_ext.progress import prediction_progress
 from mmpose_ext.storage import DataError
 from mmpose_ext.training import choose_device
 
@@ -213,7 +203,7 @@ def tag_again(tagger: DirectionTagger,
     """
     points, scores = tracks.points.copy(), tracks.scores.copy()
     angle_conf, origins = tracks.angle_conf.copy(), tracks.origins.copy()
-    with _progress() as progress:
+    with prediction_progress() as progress:
         task = progress.add_task('tagging', total=source.count)
         for batch in source.batches(batch_size):
             inside = chosen[batch.frames]
@@ -318,24 +308,6 @@ def draw_movie(path: Path, source: CropSource, tracks: DirectionTracks,
         scores=tracks.scores,
         angle_conf=tracks.angle_conf,
         fps=tracks.fps)
-
-
-class _RateColumn(ProgressColumn):
-    """Frames per second so far."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f'{task.finished_speed or task.speed or 0:,.0f} frames/s')
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True)
 
 
 def _tta(text: str) -> str | None:

@@ -7,14 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from torch import nn
 
 from mmpose_ext.equine.inference import (
@@ -27,6 +19,7 @@ from mmpose_ext.equine.inference import (
 )
 from mmpose_ext.equine.prediction_files import check_output, open_predictions
 from mmpose_ext.equine.sources import PictureSource
+from mmpose_ext.progress import prediction_progress
 from mmpose_ext.storage import refuse_to_replace
 from mmpose_ext.training import choose_device
 
@@ -72,10 +65,7 @@ class PoseStream:
 
     def __iter__(self) -> Iterator[Poses]:
         began = time.perf_counter()
-        with Progress(
-                TextColumn('{task.description}'), BarColumn(),
-                MofNCompleteColumn(), TimeRemainingColumn(),
-                console=Console(stderr=True), transient=True) as progress:
+        with prediction_progress() as progress:
             for poses in progress.track(
                     estimate_poses(self.model, self.source, self.batch_size),
                     total=len(self.source), description='pictures'):

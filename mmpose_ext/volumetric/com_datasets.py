@@ -24,7 +24,7 @@ from mmpose_ext.volumetric.recording_lists import (
 )
 from mmpose_ext.volumetric.recordings import Recording
 from mmpose_ext.volumetric.skeletons import build_metainfo
-from mmpose_ext.volumetric.split import split_samples
+from mmpose_ext.volumetric.split import split_rows
 
 Array = np.ndarray
 
@@ -95,7 +95,10 @@ class ComImageDataset(Dataset):
                             f'{sorted(individuals)}')
         self._metainfo = com_metainfo(individuals.pop())
         self.samples: list[dict[str, Any]] = []
-        rows = self._choose(data_root, opened, split, split_by)
+        rows = split_rows(
+            data_root, [recording.name for recording in opened],
+            [np.flatnonzero(recording.labelled) for recording in opened],
+            split, split_by)
         for index, recording in enumerate(opened):
             self._add(recording, index, rows[index])
         if not self.samples:
@@ -124,20 +127,6 @@ class ComImageDataset(Dataset):
     def __getitem__(self, index: int) -> Any:
         with seeded_generators(int(draw_seeds([index])[0])):
             return self.pipeline(self.get_data_info(index))
-
-    def _choose(self, data_root: str, opened: Sequence[Recording],
-                split: str, split_by: dict | None) -> list[Array]:
-        """Rows of the labelled time points of each recording's part."""
-        rows: dict[str, Array] = {}
-        for number, recording in enumerate(opened):
-            # recordings may be of the same name in different folders
-            name = recording.name
-            rows[name if name not in rows else f'{name} {number}'] = (
-                np.flatnonzero(recording.labelled))
-        chosen = split_samples(
-            data_root, {name: len(own) for name, own in rows.items()}, split,
-            split_by)
-        return [own[chosen[name]] for name, own in rows.items()]
 
     def _add(self, recording: Recording, index: int, rows: Array) -> None:
         """Read the pictures of a recording's time points."""

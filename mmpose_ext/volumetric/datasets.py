@@ -22,7 +22,7 @@ from mmpose_ext.volumetric.recording_lists import (
 )
 from mmpose_ext.volumetric.recordings import find_skeleton
 from mmpose_ext.volumetric.skeletons import load_skeleton
-from mmpose_ext.volumetric.split import split_samples
+from mmpose_ext.volumetric.split import split_rows
 from mmpose_ext.volumetric.transforms import DannceCropToVolume
 
 Array = np.ndarray
@@ -184,8 +184,7 @@ class VolumetricPoseDataset(Dataset):
     def _load_skeleton(self, skeleton: str | None,
                        folders: Sequence[tuple[Path, dict]]) -> dict:
         if skeleton is not None:
-            file = self.data_root / skeleton
-            return load_skeleton(file if file.is_file() else skeleton)
+            return load_skeleton(skeleton, self.data_root)
         folder, _ = folders[0]
         own = find_skeleton(folder)
         if own is None:
@@ -221,8 +220,8 @@ class VolumetricPoseDataset(Dataset):
     def _choose(self, split: str, rule: Mapping[str, Any] | None,
                 labelled_only: bool) -> Array:
         """Recording and row (N, 2) of the samples of a split."""
-        rows = {}
-        for number, recording in enumerate(self.recordings):
+        rows = []
+        for recording in self.recordings:
             known = np.isfinite(recording.com).all((1, 2))
             wanted = recording.labelled if labelled_only else np.ones_like(
                 known)
@@ -231,21 +230,16 @@ class VolumetricPoseDataset(Dataset):
                     f'{recording.label_file}: {(wanted & ~known).sum()} of '
                     f'{wanted.sum()} time points without a middle are left '
                     'out', 'current')
-            # recordings may be of the same name in different folders
-            name = recording.name
-            rows[name if name not in rows else f'{name} {number}'] = (
-                np.flatnonzero(wanted & known))
-        if not any(map(len, rows.values())):
+            rows.append(np.flatnonzero(wanted & known))
+        names = [recording.name for recording in self.recordings]
+        if not any(map(len, rows)):
             raise DataError(
                 self.data_root, 'recordings', 'labelled time points with a '
-                'known middle', f'none in {", ".join(rows)}')
-        chosen = split_samples(
-            self.data_root, {name: len(part) for name, part in rows.items()},
-            split, rule)
+                'known middle', f'none in {", ".join(names)}')
         return np.concatenate([
-            np.stack([np.full(len(chosen[name]), number),
-                      part[chosen[name]]], 1)
-            for number, (name, part) in enumerate(rows.items())
+            np.stack([np.full(len(part), number), part], 1)
+            for number, part in enumerate(
+                split_rows(self.data_root, names, rows, split, rule))
         ])
 
     def _find_reach(self) -> float | None:

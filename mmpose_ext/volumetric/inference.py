@@ -156,8 +156,8 @@ def load_model(config: Config,
     model = MODELS.build(config.model)
     loaded = load_whole(model, checkpoint, config)
     meta = (loaded.get('meta') or {}).get('dataset_meta')
-    skeleton = config.test_dataloader.dataset.get('skeleton')
-    if meta is None and skeleton is not None:
-        meta = load_skeleton(skeleton)
+    dataset = config.test_dataloader.dataset
+    if meta is None and dataset.get('skeleton') is not None:
+        meta = load_skeleton(dataset.skeleton, dataset.get('data_root', '.'))
     model.cfg, model.dataset_meta = config, meta
     return model.to(device).eval()

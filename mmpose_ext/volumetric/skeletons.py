@@ -21,12 +21,14 @@ LEFT, RIGHT, MIDDLE = (51, 153, 255), (255, 128, 0), (0, 200, 83)  # RGB
 _SIDES = (('left', 'right'), ('Left', 'Right'), ('LEFT', 'RIGHT'))
 
 
-def load_skeleton(skeleton: StrPath) -> dict[str, Any]:
+def load_skeleton(skeleton: StrPath, root: StrPath = '.') -> dict[str, Any]:
     """Load a skeleton as MMPose's metainfo.
 
     Args:
         skeleton (str | Path): One of ``BUILT_IN``, or a file: Label3D's
             ``.mat``, a ``.json``, or MMPose's ``.py``.
+        root (str | Path): Folder in which a relative file is looked for
+            first. Defaults to ``.``.
 
     Returns:
         dict: Parsed metainfo: ``dataset_name``, ``keypoint_id2name``,
@@ -39,7 +41,9 @@ def load_skeleton(skeleton: StrPath) -> dict[str, Any]:
     name = str(skeleton)
     if name in BUILT_IN:
         return parse_pose_metainfo(dict(from_file=str(_FOLDER / f'{name}.py')))
-    path = Path(skeleton)
+    path = Path(root) / skeleton
+    if not path.is_file():
+        path = Path(skeleton)
     if not path.suffix:
         near = difflib.get_close_matches(name, BUILT_IN, n=1)
         raise ValueError(

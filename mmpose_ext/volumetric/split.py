@@ -75,6 +75,34 @@ def split_samples(source: StrPath, counts: Mapping[str, int], split: str,
     return chosen
 
 
+def split_rows(source: StrPath, names: Sequence[str],
+               rows: Sequence[Array], split: str,
+               rule: Mapping[str, Any] | None) -> list[Array]:
+    """Choose a part of the rows that each recording offers.
+
+    Args:
+        source (str | Path): The data set, for errors.
+        names (Sequence[str]): Names of the recordings; recordings in
+            different folders may share one, and the later ones then get
+            their number added.
+        rows (Sequence[ndarray]): Rows of each, in the order of time.
+        split (str): See :func:`split_samples`.
+        rule (Mapping, optional): See there.
+
+    Returns:
+        list[ndarray]: Of each recording, its rows in this part.
+
+    Raises:
+        DataError: As there.
+        ValueError: As there.
+    """
+    keys = [name if name not in names[:number] else f'{name} {number}'
+            for number, name in enumerate(names)]
+    counts = {key: len(own) for key, own in zip(keys, rows, strict=True)}
+    chosen = split_samples(source, counts, split, rule)
+    return [own[chosen[key]] for key, own in zip(keys, rows, strict=True)]
+
+
 def _split_blocks(counts: Mapping[str, int],
                   fractions: Sequence[float] = (.8, .1, .1),
                   gap: int = 0) -> dict[str, dict[str, Array]]:

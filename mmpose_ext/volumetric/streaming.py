@@ -18,16 +18,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
+from mmpose_ext.progress import prediction_progress
 from mmpose_ext.storage import (
     DataError,
     NpzArchive,
@@ -227,7 +219,7 @@ def predict_blocks(source: FrameSource,
         description (str): Of the work, for the progress.
     """
     done = min(store.count * block, len(rows))
-    with (_progress() as progress,
+    with (prediction_progress() as progress,
           closing(read_ahead(source, rows[done:], max(AHEAD, batch))
                   ) as frames):
         task = progress.add_task(description, total=len(rows),
@@ -244,13 +236,6 @@ def predict_blocks(source: FrameSource,
                 name: np.concatenate([part[name] for part in parts])
                 for name in parts[0]
             })
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn('left'), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True)
 
 
 def _short(value: Any) -> str:

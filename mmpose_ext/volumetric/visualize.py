@@ -300,15 +300,11 @@ def _style(config: Config, recording: Recording,
            predictions: PosePredictions) -> PoseStyle:
     """Colours and links, of the config's skeleton or the recording's."""
     dataset = config.test_dataloader.dataset
-    skeleton = dataset.get('skeleton')
-    if skeleton is not None:
-        own = Path(dataset.get('data_root', '.')) / skeleton
-        skeleton = own if own.is_file() else skeleton
-    source = skeleton or recording.skeleton
+    source = dataset.get('skeleton') or recording.skeleton
     if source is None:
         raise DataError(config.filename, 'test_dataloader.dataset.skeleton',
                         'a skeleton', 'none, nor has the recording one')
-    meta = load_skeleton(source)
+    meta = load_skeleton(source, dataset.get('data_root', '.'))
     names = tuple(meta['keypoint_id2name'].values())
     count = predictions.points.shape[2]
     if len(names) != count or (predictions.keypoints

@@ -15,7 +15,7 @@ from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError
 from mmpose_ext.training import DrawSampler
 from mmpose_ext.volumetric.datasets import VolumetricPoseDataset
-from mmpose_ext.volumetric.split import split_samples
+from mmpose_ext.volumetric.split import split_rows, split_samples
 from tests.unit.volumetric.recording_files import (
     FRAMES,
     make_record,
@@ -274,3 +274,10 @@ def test_unknown_part_and_recording_are_named() -> None:
         split_samples('data', COUNTS, 'training', None)
     with pytest.raises(DataError, match="'c'"):
         split_samples('data', COUNTS, 'train', dict(train=['c']))
+
+
+def test_recordings_of_one_name_are_split_apart():
+    rows = [np.arange(10, 20), np.arange(30, 50)]
+    found = split_rows('data', ['monday', 'monday'], rows, 'train',
+                       dict(train=[[0, 2]]))
+    np.testing.assert_array_equal(found, [[10, 11], [30, 31]])

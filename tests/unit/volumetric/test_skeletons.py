@@ -57,6 +57,15 @@ def test_published_file_is_the_built_in_mouse22(real_data: Path) -> None:
         assert read[key] == built_in[key]
 
 
+def test_relative_files_begin_at_the_data(tmp_path: Path) -> None:
+    (tmp_path / 'own.json').write_text(
+        '{"names": ["a", "b"], "edges": [[0, 1]]}')
+    meta = load_skeleton('own.json', tmp_path)
+    assert meta['keypoint_id2name'] == {0: 'a', 1: 'b'}
+    with pytest.raises(DataError, match=r'other\.json'):
+        load_skeleton('other.json', tmp_path)
+
+
 @pytest.mark.parametrize(('left', 'right'), [
     ('EarL', 'EarR'), ('Ear_L', 'Ear_R'), ('ear_left', 'ear_right'),
     ('LeftEar', 'RightEar'), ('leftear', 'rightear'), ('l_ear', 'r_ear'),
