@@ -6,7 +6,7 @@ data_root = '{{$MMPOSE_EXT_DATA:data}}/synthetic/volumetric'
 
 model = dict(
     data_preprocessor=dict(
-        grid=dict(vmin=-125., vmax=125., nvox=32), num_views=4,
+        grid=dict(vmin=-125., vmax=125., nvox=24), num_views=4,
         interpolation='bilinear',  # a voxel is larger than a pixel
         # five minutes are short: what the tests ask for, and other light
         augment=dict(
@@ -24,6 +24,7 @@ pipeline = [_base_.pipeline[0],
 _data = dict(data_root=data_root, skeleton='rat23', pipeline=pipeline,
              split='all')
 train_dataloader = dict(
+    batch_size=2,  # many small steps
     num_workers=0, persistent_workers=False,  # the pictures are in memory
     dataset=dict(**_data, recordings='train_*'))
 val_dataloader = dict(
@@ -36,6 +37,7 @@ test_dataloader = {
                 'recordings': ['test'], 'turns': (0., 90., 180., 270.)}}
 test_evaluator = _base_.val_evaluator
 
-train_cfg = dict(by_epoch=True, max_epochs=6, val_interval=2)
-optim_wrapper = dict(optimizer=dict(lr=3e-3))
-default_hooks = dict(checkpoint=dict(interval=2))
+train_cfg = dict(by_epoch=True, max_epochs=10, val_interval=5)
+optim_wrapper = dict(optimizer=dict(lr=2.5e-3))
+auto_scale_lr = dict(base_batch_size=2)
+default_hooks = dict(checkpoint=dict(interval=5))

@@ -61,10 +61,10 @@ FPS = 10.
 VIEWS = 4
 IMAGE_SIZE = (320, 256)
 CHUNK = 300  # frames of a video file, at most half a recording
-# shares of `size`; several animals to learn from, others to test
-_LABELS = dict.fromkeys(
-    ('train_1', 'train_2', 'train_3', 'train_4', 'val', 'test'), .25)
-_FEWEST = 16  # labels of a recording
+# shares of `size`; a network that knows few animals fails on others
+_LABELS = {**{f'train_{i + 1}': 1 / 8 for i in range(8)},
+           'val': .25, 'test': .25}
+_FEWEST = 8  # labels of a recording
 _FRAMES = 1.5  # time points for each label
 _FIRST_FRAMES = {'test': 1000}  # 0 elsewhere
 _COM_NOISE_MM = 1.2  # an axis, about 2 mm in all
@@ -184,16 +184,16 @@ def write_world(out: str | Path,
                 overwrite: bool = True) -> dict[str, int]:
     """Write recordings of synthetic rats, with a progress bar.
 
-    ``train_1`` to ``train_4``, ``val`` and ``test``, each a recording of
+    ``train_1`` to ``train_8``, ``val`` and ``test``, each a recording of
     another animal; ``README.txt`` says what is in them. The folder appears
     whole or not at all. The same seed makes the same files.
 
     Args:
         out (str | Path): Folder to write, made if need be.
         seed (int): Decides everything. Defaults to 0.
-        size (int): Labelled time points to train on, at least 16; each
-            recording has a quarter, at least 16. Videos are half as long
-            again. Defaults to 400.
+        size (int): Labelled time points to train on, at least 8; ``val``
+            and ``test`` have a quarter as many each, none fewer than 8.
+            Videos are half as long again. Defaults to 400.
         overwrite (bool): Whether an older world there may be replaced.
             Defaults to True.
 

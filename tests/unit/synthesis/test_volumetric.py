@@ -42,14 +42,14 @@ LINKS = np.array([
     (5, 15), (5, 19), (7, 8), (8, 9), (9, 10), (11, 12), (12, 13), (13, 14),
     (15, 16), (16, 17), (17, 18), (19, 20), (20, 21), (21, 22)])
 SIZE = (320, 256)
-SESSIONS = ('train_1', 'train_2', 'train_3', 'train_4', 'val', 'test')
+SESSIONS = (*(f'train_{i + 1}' for i in range(8)), 'val', 'test')
 
 
 @pytest.fixture(scope='module')
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp('world') / 'deep' / 'volumetric'
-    assert world_of.write_world(out, seed=3, size=80) == dict.fromkeys(
-        SESSIONS, 20)
+    assert world_of.write_world(out, seed=3, size=80) == {
+        name: 10 if name.startswith('train') else 20 for name in SESSIONS}
     return out
 
 
@@ -199,7 +199,8 @@ def test_layout_is_that_of_a_laboratory(world: Path) -> None:
         *SESSIONS, 'README.txt'}
     assert 'seed 3' in (world / 'README.txt').read_text()
     for split in SESSIONS:
-        first, count = 1000 if split == 'test' else 0, 30
+        first = 1000 if split == 'test' else 0
+        count = 15 if split.startswith('train') else 30
         recording = world / split
         settings = json.loads((recording / 'recording.json').read_text())
         assert settings == {'pixel_origin': 1, 'fps': 10.}
@@ -256,11 +257,12 @@ def test_labels_and_track_are_the_truth(world: Path) -> None:
 
 def test_frames_of_a_time_point_show_it(world: Path) -> None:
     """And the frames of that number in the camera that is ahead do not."""
-    record = read_label3d(world / 'train_1' / 'label3d_dannce.mat')
-    exact = truth(world / 'train_1')
+    record = read_label3d(world / 'val' / 'label3d_dannce.mat')
+    exact = truth(world / 'val')
     view = int((record.frames[0] - record.frames[0, 0]).argmax())
-    camera = world_of.draw_session(3, 0, 1).scene.cameras.select([view])
-    video = ChunkedVideo(world / 'train_1' / 'videos' / f'Camera{view + 1}')
+    camera = world_of.draw_session(
+        3, SESSIONS.index('val'), 1).scene.cameras.select([view])
+    video = ChunkedVideo(world / 'val' / 'videos' / f'Camera{view + 1}')
     stack = np.stack([video.read(i) for i in range(video.stop)]).astype(int)
     moved = np.abs(stack - np.median(stack, 0)).max(-1) > 25
     pixels = np.rint(camera.project(exact['keypoints'])[0][0]).astype(int)
@@ -301,8 +303,8 @@ def test_same_seed_same_files(world: Path, tmp_path: Path) -> None:
 
 
 def test_bad_targets_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match='at least 16'):
-        world_of.write_world(tmp_path / 'new', size=15)
+    with pytest.raises(DataError, match='at least 8'):
+        world_of.write_world(tmp_path / 'new', size=7)
     (tmp_path / 'notes.txt').touch()
     with pytest.raises(DataError, match='other content'):
         world_of.write_world(tmp_path, size=16)
