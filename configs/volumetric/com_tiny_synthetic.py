@@ -1,5 +1,5 @@
-# A small network on synthetic rats, from nothing: about two minutes on two
-# CPU cores. Make the data by `python tools/synthesize.py volumetric`.
+# A small network on synthetic rats, from nothing: less than two minutes on
+# a CPU core. Make the data by `python tools/synthesize.py volumetric`.
 _base_ = ['_base_/com.py', '../_base_/schedules/adamw_cosine_60e.py']
 data_root = '{{$MMPOSE_EXT_DATA:data}}/synthetic/volumetric'
 

@@ -1,5 +1,5 @@
 # A small network on synthetic rats before four cameras, from nothing: about
-# five minutes on two CPU cores.
+# five minutes on a CPU core.
 # Make the data by `python tools/synthesize.py volumetric`.
 _base_ = ['_base_/dannce.py']
 data_root = '{{$MMPOSE_EXT_DATA:data}}/synthetic/volumetric'
