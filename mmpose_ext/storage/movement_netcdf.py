@@ -62,8 +62,8 @@ def write_movement_netcdf(path: StrPath,
                           ) -> None:
     """Write a data set of poses, whole or not at all.
 
-    ``movement.io.load_dataset`` and ``xarray.open_dataset`` read it: the
-    variables ``position`` (time, space, keypoints, individuals) and
+    ``xarray.open_dataset`` reads it, and movement (0.15) takes that for valid
+    poses: the variables ``position`` (time, space, keypoints, individuals) and
     ``confidence`` with their coordinates, and ``sample_id`` along the time.
 
     Args:

@@ -75,24 +75,29 @@ class ComLocator:
         self.pipeline = Compose(dataset.pipeline)
         self.batch_size = batch_size
 
-    def locate(self, images: Sequence[Sequence[Array]],
+    def locate(self, images: Sequence[Sequence[Array] | None],
                cameras: Cameras) -> LocatedCom:
         """Find the middles at some time points.
 
         Args:
-            images (Sequence[Sequence[ndarray]]): T lists of V frames, each
-                (H, W, 3) uint8, BGR.
+            images (Sequence[Sequence[ndarray] | None]): T lists of V frames,
+                each (H, W, 3) uint8, BGR; None for a time point without.
             cameras (Cameras): The V cameras, with sizes.
 
         Returns:
             LocatedCom: Middles, errors, views and scores.
         """
         reduced = self.reduction.reduce_cameras(cameras)
-        pixels, scores = self._find(
-            [frame for views in images for frame in views])
+        assert cameras.sizes is not None
+        black = [np.zeros((height, width, 3), np.uint8)
+                 for width, height in cameras.sizes]
+        pixels, scores = self._find([
+            frame for views in images
+            for frame in (black if views is None else views)])
         shape = (len(images), len(cameras), *scores.shape[1:])
         pixels = np.moveaxis(pixels.reshape(*shape, 2), 1, 0)
         scores = np.moveaxis(scores.reshape(shape), 1, 0)
+        scores[:, [views is None for views in images]] = 0
         found = triangulate_com(reduced, pixels, scores,
                                 self.reduction.factor, **self.settings)
         return LocatedCom(found.points, found.errors_px, found.used.sum(0),

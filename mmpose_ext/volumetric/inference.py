@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class VolumetricPoses:
-    """Poses at T time points of I individuals; NaN where no COM was given.
+    """Poses at T time points of I individuals; NaN without COM or images.
 
     Attributes:
         points: (T, I, K, 3) float32 world mm.
@@ -74,18 +74,19 @@ class DanncePredictor:
         names = self.model.dataset_meta['keypoint_id2name']
         return tuple(names[i] for i in range(len(names)))
 
-    def predict(self, images: Sequence[Sequence[Array]], cameras: Cameras,
-                com: Array) -> VolumetricPoses:
+    def predict(self, images: Sequence[Sequence[Array] | None],
+                cameras: Cameras, com: Array) -> VolumetricPoses:
         """Predict a batch.
 
         Args:
-            images (Sequence[Sequence[ndarray]]): T lists of V images (H, W,
-                3), uint8 BGR.
+            images (Sequence[Sequence[ndarray] | None]): T lists of V images
+                (H, W, 3), uint8 BGR; None for a time point without.
             cameras (Cameras): V cameras of these images, with sizes.
             com (ndarray): (T, I, 3) mm, where the animals are; NaN unknown.
         """
         com = np.asarray(com, np.float64)
         known = np.isfinite(com).all(-1)
+        known[[views is None for views in images]] = False
         shape = (*known.shape, len(self.keypoint_names))
         result = VolumetricPoses(
             np.full((*shape, 3), np.nan, np.float32),
@@ -93,7 +94,8 @@ class DanncePredictor:
             np.full(shape, np.nan, np.float32))
         rows = np.flatnonzero(known.any(1))
         batch = [sample for row in rows for sample in self._samples(
-            images[int(row)], cameras, com[row, known[row]])]
+            cast(Sequence[Array], images[int(row)]), cameras,
+            com[row, known[row]])]
         found = self._run(batch) if batch else []
         count = len(self.turns)
         for i, row in enumerate(rows):

@@ -44,6 +44,7 @@ from mmpose_ext.volumetric.streaming import (
     BLOCK,
     BlockStore,
     Predict,
+    Views,
     predict_blocks,
 )
 
@@ -121,6 +122,12 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
         lines = _predict(plan, recording, predict, store,
                          arguments.batch_size)
         found = store.join()
+        lost = plan.rows[~found['readable']]
+        if len(lost):
+            ids = ', '.join(map(str, recording.sample_ids[lost[:5]]))
+            lines.append(
+                f'unreadable        {len(lost)}, NaN in the files: sampleID '
+                + ids + (' ...' if len(lost) > 5 else ''))
         lines += (_write_poses(plan, recording, model, found) if poses
                   else _write_com(plan, recording, found))
         plan.finish(store)
@@ -138,7 +145,7 @@ def pose_predictor(model: nn.Module, recording: Recording,
     """What predicts poses of a recording's time points."""
     predictor = DanncePredictor(model, turns)
 
-    def predict(images: list[list[Array]], rows: Array) -> dict[str, Array]:
+    def predict(images: list[Views], rows: Array) -> dict[str, Array]:
         com = recording.com[rows]
         poses = predictor.predict(images, recording.cameras, com)
         return dict(sample_ids=recording.sample_ids[rows], com=com,
@@ -155,7 +162,7 @@ def com_predictor(model: nn.Module, config: Config,
     from mmpose_ext.volumetric.com_inference import ComLocator
     locator = ComLocator(model, config)
 
-    def predict(images: list[list[Array]], rows: Array) -> dict[str, Array]:
+    def predict(images: list[Views], rows: Array) -> dict[str, Array]:
         com, error_px, num_views, scores = locator.locate(
             images, recording.cameras)
         return dict(sample_ids=recording.sample_ids[rows],
@@ -266,7 +273,7 @@ def _write_poses(plan: PredictionPlan, recording: Recording,
         f'{_median(found["spread"]):.1f} mm',
         *(f'written           {path}' for path in files),
         f"                  MATLAB: load('{POSES_MAT}'); Python: "
-        f"xarray.open_dataset('{POSES_NC}'), or movement's loader; to watch: "
+        f"xarray.open_dataset('{POSES_NC}'), for movement too; to watch: "
         'tools/visualize.py CONFIG '
         f'{plan.out} {recording.folder} --out poses.mp4',
     ]

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,11 +28,14 @@ from mmpose_ext.storage import (
 )
 
 Array = np.ndarray
-# images (T lists of V) and their rows to arrays (T, ...) by name
-Predict = Callable[[list[list[Array]], Array], Mapping[str, Array]]
+# V images of a time point; None: one of them cannot be read
+Views = list[Array] | None
+# views of T time points and their rows to arrays (T, ...) by name
+Predict = Callable[[list[Views], Array], Mapping[str, Array]]
 
 AHEAD = 4  # time points decoded while the model works
 BLOCK = 100  # time points in a block: what a kill costs at most
+_SHOWN = 3  # errors of frames that are printed as they are met
 _FINGERPRINT = 'fingerprint.json'
 
 
@@ -68,6 +71,13 @@ def read_ahead(source: FrameSource,
     Raises:
         DataError: If a frame cannot be read.
     """
+    with closing(_decode_ahead(source, rows, ahead)) as decoded:
+        for images in decoded:
+            yield [image.result() for image in images]
+
+
+def _decode_ahead(source: FrameSource, rows: Sequence[int] | Array,
+                  ahead: int) -> Generator[list[Future[Array]], None, None]:
     # One thread a view: a video's decoder has a position, which two readers
     # would move under each other's hands.
     threads = [ThreadPoolExecutor(1, f'view {view}')
@@ -80,9 +90,9 @@ def read_ahead(source: FrameSource,
                 for view, thread in enumerate(threads)
             ])
             if len(waiting) > ahead:
-                yield [image.result() for image in waiting.popleft()]
+                yield waiting.popleft()
         while waiting:
-            yield [image.result() for image in waiting.popleft()]
+            yield waiting.popleft()
     finally:
         for thread in threads:
             thread.shutdown(cancel_futures=True)
@@ -206,6 +216,10 @@ def predict_blocks(source: FrameSource,
                    description: str = 'predicting') -> None:
     """Predict what is missing, block by block, with progress on stderr.
 
+    A time point with a frame that cannot be read has None for views; the
+    results' ``readable`` (T,) tells which. Where that is so of a whole block,
+    the prediction ends.
+
     Args:
         source (FrameSource): The recording.
         rows (ndarray): (T,) time points, all of them.
@@ -217,11 +231,27 @@ def predict_blocks(source: FrameSource,
         batch (int): Time points handed to ``predict`` at a time. Defaults to
             4.
         description (str): Of the work, for the progress.
+
+    Raises:
+        DataError: If no time point of a block can be read.
     """
     done = min(store.count * block, len(rows))
+    errors: list[DataError] = []  # of this block
+    number = count()
+
+    def collect(images: list[Future[Array]]) -> Views:
+        try:
+            return [image.result() for image in images]
+        except DataError as error:
+            errors.append(error)
+            if next(number) < _SHOWN:
+                progress.console.print(f'left out: {error}', highlight=False,
+                                       markup=False, soft_wrap=True)
+            return None
+
     with (prediction_progress() as progress,
-          closing(read_ahead(source, rows[done:], max(AHEAD, batch))
-                  ) as frames):
+          closing(_decode_ahead(source, rows[done:], max(AHEAD, batch))
+                  ) as decoded):
         task = progress.add_task(description, total=len(rows),
                                  completed=done)
         for start in range(done, len(rows), block):
@@ -229,9 +259,15 @@ def predict_blocks(source: FrameSource,
             stop = min(start + block, len(rows))
             for first in range(start, stop, batch):
                 chosen = rows[first:min(first + batch, stop)]
-                parts.append(
-                    predict(list(islice(frames, len(chosen))), chosen))
+                images = [collect(item)
+                          for item in islice(decoded, len(chosen))]
+                readable = np.array([views is not None for views in images])
+                parts.append({**predict(images, chosen),
+                              'readable': readable})
                 progress.advance(task, len(chosen))
+            if not any(part['readable'].any() for part in parts):
+                raise errors[-1]
+            errors.clear()
             store.add({
                 name: np.concatenate([part[name] for part in parts])
                 for name in parts[0]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+import xarray
 
 from mmpose_ext.storage import (
     DataError,
@@ -68,7 +69,6 @@ def test_the_layout_is_movements(tmp_path):
 
 
 def test_xarray_reads_it(tmp_path):
-    xarray = pytest.importorskip('xarray')
     path = tmp_path / 'poses.nc'
     write_movement_netcdf(path, **PARTS, fps=25.)
     with xarray.open_dataset(path, engine='h5netcdf') as found:

@@ -79,6 +79,10 @@ def test_the_locator_finds_what_the_test_found(trained: Runner) -> None:
     assert num_views[-1, 0] == 2  # the first camera does not see it
     one = locator.locate(images[2:3], recording.cameras)
     np.testing.assert_allclose(one.com[0], com[2], atol=1e-3)
+    # a time point whose frames cannot be read
+    gone = locator.locate([None, images[2]], recording.cameras)
+    assert np.isnan(gone.com[0]).all() and gone.num_views[0, 0] == 0
+    np.testing.assert_allclose(gone.com[1], com[2], atol=1e-3)
 
 
 def test_the_peak_is_read_between_the_pixels(trained: Runner) -> None:

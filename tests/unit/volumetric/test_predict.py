@@ -21,7 +21,7 @@ from mmpose_ext.storage.movement_netcdf import read_movement_netcdf
 from mmpose_ext.volumetric import predict
 from mmpose_ext.volumetric.inference import DanncePredictor, load_model
 from mmpose_ext.volumetric.prediction_files import read_poses_mat
-from mmpose_ext.volumetric.recordings import open_recording
+from mmpose_ext.volumetric.recordings import Recording, open_recording
 from mmpose_ext.volumetric.streaming import BlockStore
 from tests.unit.volumetric.recording_files import FRAMES, write_recording
 
@@ -153,6 +153,30 @@ def test_command_writes_poses_with_true_sample_ids(files, tmp_path, capsys):
         'save_data_AVG.mat']
     text = capsys.readouterr().out
     assert str(out / 'poses.nc') in text and 'time points       4' in text
+
+
+def test_a_frame_that_cannot_be_read_costs_its_time_point(
+        files, tmp_path, monkeypatch, capsys):
+    read = Recording.read
+
+    def damaged(self: Recording, row: int, view: int) -> np.ndarray:
+        if (row, view) == (2, 1):
+            raise DataError('0.mp4', 'frame 2', 'a picture', 'damage')
+        return read(self, row, view)
+
+    out = tmp_path / 'out'
+    assert call(files, out, '--stop', 4) == 0
+    monkeypatch.setattr(Recording, 'read', damaged)
+    assert call(files, tmp_path / 'damaged', '--stop', 4) == 0
+    whole, found = (read_poses_mat(folder / 'save_data_AVG.mat')
+                    for folder in (out, tmp_path / 'damaged'))
+    assert np.isnan(found.points[2]).all()
+    np.testing.assert_allclose(found.points[[0, 1, 3]],
+                               whole.points[[0, 1, 3]], atol=1e-3)
+    assert found.sample_ids.tolist() == whole.sample_ids.tolist()
+    said = capsys.readouterr()
+    assert f'1, NaN in the files: sampleID {found.sample_ids[2]}' in said.out
+    assert 'left out: 0.mp4: frame 2' in said.err
 
 
 def test_centres_of_mass_can_be_given(files, tmp_path, capsys):

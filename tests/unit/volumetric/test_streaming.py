@@ -47,7 +47,7 @@ def model(images: list, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def wanted(rows: np.ndarray, views: int = 3) -> dict[str, np.ndarray]:
-    return dict(rows=rows, means=(
+    return dict(rows=rows, readable=np.ones(len(rows), bool), means=(
         (7 * rows[:, None] + np.arange(views)) % 256).astype(np.float32))
 
 
@@ -102,6 +102,26 @@ def test_blocks_give_what_one_go_gives(tmp_path):
         predict_blocks(Frames(60), rows, model, store, block, batch)
         assert store.count == -(-len(rows) // block)
         assert_same(store.join(), wanted(rows))
+
+
+def test_a_time_point_that_cannot_be_read_is_left_out(tmp_path, capsys):
+    """And the prediction goes on; a block of nothing else ends it."""
+    rows = np.array([3, 4, 90, 5, 91, 92, 93, 6, 7])
+
+    def blind(images: list, some: np.ndarray) -> dict[str, np.ndarray]:
+        assert [views is None for views in images] == list(some >= 90)
+        return dict(rows=some)
+
+    store = BlockStore(tmp_path / 'some', {})
+    predict_blocks(Frames(50), rows, blind, store, 9, 2)
+    assert_same(store.join(), dict(rows=rows, readable=rows < 90))
+    said = capsys.readouterr().err
+    assert said.count('left out: a.mp4: frame 9') == 3  # the first ones
+    store = BlockStore(tmp_path / 'none', {})
+    with pytest.raises(DataError, match='frame 93'):
+        predict_blocks(Frames(50), np.array([3, 90, 4, 91, 92, 93, 6]),
+                       blind, store, 3, 2)
+    assert store.count == 1
 
 
 def test_an_interruption_costs_one_block_at_most(tmp_path):
