@@ -2,10 +2,8 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import inspect
 import json
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,11 +20,17 @@ from mmpose_ext.direction.inference import (
     load_estimator,
     normalisation,
 )
+from mmpose_ext.onnx_files import (
+    check_name,
+    open_session,
+    packages_are_there,
+    require_parity,
+    save_checked,
+)
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError, atomic_file
 
 OUTPUTS = ('points', 'angles', 'scores')
-PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 BATCH_SIZES = (1, 7)
 TOLERANCE = 1e-4
 
@@ -50,14 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Export, compare with torch, and keep the file only if equal."""
-    missing = [name for name in PACKAGES if not _is_installed(name)]
-    if missing:
-        print(f'error: {", ".join(missing)} not installed: '
-              'pip install mmpose_ext[export]', file=sys.stderr)
+    if not packages_are_there():
         return 1
-    if arguments.out.suffix != '.onnx':
-        raise DataError(arguments.out, '--out', 'a name ending in .onnx',
-                        repr(arguments.out.suffix))
+    check_name(arguments.out)
     model = load_estimator(config, arguments.checkpoint)
     tta = None if arguments.tta == 'none' else arguments.tta
     model.test_cfg = dict(model.test_cfg or {}, tta=tta)
@@ -65,14 +64,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     with atomic_file(arguments.out) as temporary:
         export(model, temporary, arguments.uint8, arguments.opset)
         differences = compare(model, temporary, images, arguments.uint8)
-        text = ', '.join(
-            f'{name} {value:.1e}' for name, value in differences.items())
-        # not "any above": a NaN is no parity either
-        if not all(value < TOLERANCE for value in differences.values()):
-            raise DataError(
-                arguments.out, 'parity with torch',
-                f'differences below {TOLERANCE:g}', text,
-                'no file was written; try another --opset')
+        text = require_parity(arguments.out, differences, TOLERANCE)
     print(f'largest differences on {origin}, batches of '
           f'{" and ".join(map(str, BATCH_SIZES))}: {text}\n{arguments.out}')
     return 0
@@ -151,10 +143,9 @@ def export(model: DirectionEstimator,
             dynamic_axes={name: {0: 'B'} for name in ('image', *OUTPUTS)},
             opset_version=opset,
             **older)
-    graph = onnx.load(str(path))
     mean, std = normalisation(model)
-    onnx.helper.set_model_props(
-        graph,
+    save_checked(
+        onnx.load(str(path)), path,
         dict(
             convention='image: x right, y down, 0 right, clockwise, radians',
             angles='body, head, turn',
@@ -164,8 +155,6 @@ def export(model: DirectionEstimator,
             'float32, (grey - mean) / std',
             normalisation=json.dumps(dict(mean=mean, std=std)),
             tta=str(model.test_cfg.get('tta'))))
-    onnx.checker.check_model(graph, full_check=True)
-    onnx.save(graph, str(path))
 
 
 def compare(model: DirectionEstimator, path: Path, images: np.ndarray,
@@ -180,9 +169,7 @@ def compare(model: DirectionEstimator, path: Path, images: np.ndarray,
         images (ndarray): At least 7 images (N, 1, S, S) uint8.
         uint8 (bool): As exported.
     """
-    import onnxruntime
-    session = onnxruntime.InferenceSession(
-        str(path), providers=['CPUExecutionProvider'])
+    session = open_session(path)
     mean, std = normalisation(model)
     largest = dict.fromkeys(OUTPUTS, 0.)
     for count in BATCH_SIZES:
@@ -227,11 +214,3 @@ def _has_direction(points: np.ndarray) -> np.ndarray:
     angles = direction_angles(points)
     return np.isfinite(
         np.stack([angles[name] for name in ('body', 'head', 'turn')], -1))
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        importlib.import_module(name)
-    except ImportError:
-        return False
-    return True

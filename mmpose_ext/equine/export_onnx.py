@@ -2,10 +2,8 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import inspect
 import json
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +16,15 @@ from torch import Tensor, nn
 
 from mmpose_ext.equine.horse26 import FLIP_INDICES, NAMES, SKELETON
 from mmpose_ext.equine.inference import load_model
+from mmpose_ext.onnx_files import (
+    check_name,
+    open_session,
+    packages_are_there,
+    require_parity,
+    save_checked,
+)
 from mmpose_ext.storage import DataError, atomic_file
 
-PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 TOLERANCE = 1e-4
 _DECODED = ('SimCCLabel', 'MSRAHeatmap')
 
@@ -46,15 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Export, compare with torch, and keep the file only if equal."""
-    missing = [name for name in PACKAGES if not _is_installed(name)]
-    if missing:
-        print(f'error: {", ".join(missing)} not installed: '
-              'pip install mmpose_ext[export]', file=sys.stderr)
+    if not packages_are_there():
         return 1
     out: Path = arguments.out
-    if out.suffix != '.onnx':
-        raise DataError(out, '--out', 'a name ending in .onnx',
-                        repr(out.suffix))
+    check_name(out)
     graph = PoseGraph(load_model(config, arguments.checkpoint),
                       arguments.decode)
     with atomic_file(out) as temporary:
@@ -62,14 +61,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
         if arguments.check:
             sizes = (1, 3) if arguments.dynamic_batch else (1, )
             found = compare(graph, temporary, sizes)
-            text = ', '.join(
-                f'{name} {value:.1e}' for name, value in found.items())
-            # not "any above": a NaN is no parity either
-            if not all(value < TOLERANCE for value in found.values()):
-                raise DataError(
-                    out, 'parity with torch',
-                    f'differences below {TOLERANCE:g}', text,
-                    'no file was written; try another --opset')
+            text = require_parity(out, found, TOLERANCE)
             print(f'largest differences from torch: {text}')
     print(f'written: {out}')
     return 0
@@ -226,9 +218,7 @@ def export(graph: PoseGraph,
     for output, shape in zip(exported.graph.output, shapes, strict=True):
         for i, length in enumerate(shape[1:], 1):  # the exporter loses some
             output.type.tensor_type.shape.dim[i].dim_value = length
-    onnx.helper.set_model_props(exported, _metadata(graph))
-    onnx.checker.check_model(exported, full_check=True)
-    onnx.save(exported, str(path))
+    save_checked(exported, path, _metadata(graph))
 
 
 def _metadata(graph: PoseGraph) -> dict[str, str]:
@@ -274,9 +264,7 @@ def compare(graph: PoseGraph, path: Path,
         path (Path): The exported file.
         sizes (Sequence[int]): Batches to try. Defaults to (1, ).
     """
-    import onnxruntime
-    session = onnxruntime.InferenceSession(
-        str(path), providers=['CPUExecutionProvider'])
+    session = open_session(path)
     width, height = map(int, graph.codec.input_size)
     generator = torch.Generator().manual_seed(0)
     largest = dict.fromkeys(graph.output_names, 0.)
@@ -305,11 +293,3 @@ def normalisation(model: Any) -> tuple[list[float], list[float]]:
         [round(float(level), 4) for level in value.flatten()]
         for value in (preprocessor.mean, preprocessor.std))
     return mean, std
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        importlib.import_module(name)
-    except ImportError:
-        return False
-    return True

@@ -2,9 +2,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,19 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmpose_ext.geometry.voxels import turned_axes
+from mmpose_ext.onnx_files import (
+    check_name,
+    open_session,
+    packages_are_there,
+    require_parity,
+    save_checked,
+)
 from mmpose_ext.storage import DataError, atomic_file
 from mmpose_ext.volumetric.estimator import DannceEstimator
 from mmpose_ext.volumetric.inference import load_model
 
 INPUTS = ('volumes', 'centres', 'axes')
 OUTPUTS = ('keypoints', 'scores', 'spread')
-PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 # mm for keypoints and spread; scores lie in [0, 1]
 TOLERANCE = dict(keypoints=1e-2, scores=1e-4, spread=1e-2)
 
@@ -41,15 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Export, compare with torch, and keep the file only if equal."""
-    missing = [name for name in PACKAGES if not _is_installed(name)]
-    if missing:
-        print(f'error: {", ".join(missing)} not installed: '
-              'pip install mmpose_ext[export]', file=sys.stderr)
+    if not packages_are_there():
         return 1
     out: Path = arguments.out
-    if out.suffix != '.onnx':
-        raise DataError(out, '--out', 'a name ending in .onnx',
-                        repr(out.suffix))
+    check_name(out)
     for name, least in (('batch', 1), ('opset', 18)):
         if getattr(arguments, name) < least:
             raise DataError('command line', f'--{name}', f'at least {least}',
@@ -63,15 +62,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
         export(graph, temporary, arguments.batch, arguments.opset)
         if arguments.check:
             found = compare(graph, temporary, arguments.batch)
-            text = ', '.join(
-                f'{name} {value:.1e}' for name, value in found.items())
-            # not "any above": a NaN is no parity either
-            if not all(value < TOLERANCE[name]
-                       for name, value in found.items()):
-                raise DataError(out, 'parity with torch', ', '.join(
-                    f'{name} below {limit:g}'
-                    for name, limit in TOLERANCE.items()), text,
-                    'no file was written; try another --opset')
+            text = require_parity(out, found, TOLERANCE)
             print(f'largest differences from torch: {text}')
     print(f'written: {out}')
     return 0
@@ -139,10 +130,7 @@ def export(graph: VolumeGraph,
             dynamo=True,
             external_data=False,
             verbose=False)
-    exported = onnx.load(str(path))
-    onnx.helper.set_model_props(exported, _metadata(graph))
-    onnx.checker.check_model(exported, full_check=True)
-    onnx.save(exported, str(path))
+    save_checked(onnx.load(str(path)), path, _metadata(graph))
 
 
 def example_of(graph: VolumeGraph, batch: int = 1) -> tuple[Tensor, ...]:
@@ -174,9 +162,7 @@ def compare(graph: VolumeGraph, path: Path,
         path (Path): The exported file.
         batch (int): As exported. Defaults to 1.
     """
-    import onnxruntime
-    session = onnxruntime.InferenceSession(
-        str(path), providers=['CPUExecutionProvider'])
+    session = open_session(path)
     example = example_of(graph, batch)
     with torch.no_grad():
         wanted = graph(*example)
@@ -207,11 +193,3 @@ def _metadata(graph: VolumeGraph) -> dict[str, str]:
         axes="the grid's x, y, z in the world as columns",
         keypoints='x, y, z world mm',
         spread='mm')
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        importlib.import_module(name)
-    except ImportError:
-        return False
-    return True
