@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .checks import StrPath, check_array, check_file
+from .checks import StrPath, check_array, check_file, check_no_infinity
 from .errors import DataError
 from .hdf5 import open_hdf5, read_dataset
 
@@ -41,9 +41,7 @@ class SpacePoints:
         check_array(self.points, self.source, 'points', 'f8',
                     (len(self.frames), None, count, 3))
         check_array(self.frames, self.source, 'frames', 'i8', (None, ))
-        if np.isinf(self.points).any():
-            raise DataError(self.source, 'points', 'finite values or NaN',
-                            'infinity')
+        check_no_infinity(self.points, self.source, 'points')
         if (np.diff(self.frames) <= 0).any() or (self.frames < 0).any():
             raise DataError(self.source, 'frames', 'rising from 0 or later',
                             'another order')

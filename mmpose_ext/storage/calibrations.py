@@ -17,7 +17,13 @@ import cv2
 import numpy as np
 import yaml
 
-from .checks import StrPath, check_array, check_file, check_keys
+from .checks import (
+    StrPath,
+    check_array,
+    check_file,
+    check_keys,
+    check_texts,
+)
 from .errors import DataError
 from .matlab import read_matlab, read_numbers, read_rows
 
@@ -184,8 +190,9 @@ def read_calibrations(path: StrPath) -> tuple[CameraCalibration, ...]:
     if path.suffix.lower() == '.mat':
         content = read_matlab(path, ('camnames', 'params'))
         check_keys(content, ['camnames', 'params'], path)
-        names = [str(name).strip() for name in
-                 read_rows(content['camnames'], path, "key 'camnames'")]
+        where = "key 'camnames'"
+        names = check_texts(read_rows(content['camnames'], path, where),
+                            path, where)
         return matlab_calibrations(content['params'], names, path)
     if path.suffix.lower() == '.toml':
         return _anipose_cameras(_parse(path, tomllib.loads), path)

@@ -147,6 +147,46 @@ def check_images(images: Sequence[Path], file: StrPath) -> None:
                         f'no {missing[0]}, {len(missing)} missing in all')
 
 
+def check_no_infinity(array: np.ndarray, file: StrPath, where: str) -> None:
+    """Check that what is not finite is NaN, unknown.
+
+    Args:
+        array (np.ndarray): Of floating point.
+        file (str | Path): The file for the error.
+        where (str): Its place in the file, for the error.
+
+    Raises:
+        DataError: With the given `where`.
+    """
+    if np.isinf(array).any():
+        raise DataError(file, where, 'finite values or NaN', 'infinity')
+
+
+def check_texts(values: Any, file: StrPath, where: str) -> tuple[str, ...]:
+    """Check that values are a list of texts, none of them blank.
+
+    Args:
+        values (Any): What was read.
+        file (str | Path): The file for the error.
+        where (str): Its place in the file, for the error.
+
+    Returns:
+        tuple[str]: The texts, without spaces around.
+
+    Raises:
+        DataError: With the given `where`.
+    """
+    if not isinstance(values, list) or not all(
+            isinstance(value, str) and value.strip() for value in values):
+        raise DataError(file, where, 'texts', repr(values)[:80])
+    return tuple(value.strip() for value in values)
+
+
+def is_shown(path: Path) -> bool:
+    """Whether a name counts: neither hidden nor set aside by a ``_``."""
+    return not path.name.startswith(('_', '.'))
+
+
 def _listed(parts: Iterable[str]) -> str:
     """Quoted and comma-separated: 'a', 'b'."""
     return ', '.join(repr(part) for part in parts)

@@ -10,7 +10,7 @@ from types import TracebackType
 
 import numpy as np
 
-from .checks import StrPath
+from .checks import StrPath, is_shown
 from .errors import DataError
 from .video import (
     VideoHeader,
@@ -204,7 +204,7 @@ def find_camera_folders(videos: StrPath, names: Sequence[str]) -> list[Path]:
         raise DataError(videos, 'folder', 'a folder with one folder a camera',
                         'a file' if videos.exists() else 'nothing')
     present = sorted(path.name for path in videos.iterdir()
-                     if path.is_dir() and _is_shown(path))
+                     if path.is_dir() and is_shown(path))
     for name in names:
         if name not in present:
             raise DataError(
@@ -222,7 +222,7 @@ def _list_videos(folder: Path) -> list[Path]:
     found = _videos_in(folder)
     if not found:
         inner = {sub: videos for sub in sorted(folder.iterdir())
-                 if sub.is_dir() and _is_shown(sub)
+                 if sub.is_dir() and is_shown(sub)
                  and (videos := _videos_in(sub))}
         if len(inner) > 1:
             raise DataError(folder, 'videos', 'one folder with videos',
@@ -238,12 +238,8 @@ def _list_videos(folder: Path) -> list[Path]:
 
 def _videos_in(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir()
-                  if file.suffix.lower() in VIDEO_SUFFIXES and _is_shown(file)
+                  if file.suffix.lower() in VIDEO_SUFFIXES and is_shown(file)
                   and file.is_file())
-
-
-def _is_shown(path: Path) -> bool:
-    return not path.name.startswith(('_', '.'))
 
 
 def _first_frame(file: Path) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import StrPath, check_array
+from .checks import StrPath, check_array, check_no_infinity
 from .errors import DataError
 from .matlab import read_integers, read_matlab, read_numbers, write_matlab
 
@@ -37,9 +37,7 @@ class ComTrack:
         check_rising(self.sample_ids, self.source, 'sampleID')
         check_array(self.points, self.source, 'com', 'f8',
                     (len(self.sample_ids), None, 3))
-        if np.isinf(self.points).any():
-            raise DataError(self.source, 'com', 'finite values or NaN',
-                            'infinity')
+        check_no_infinity(self.points, self.source, 'com')
 
 
 def read_com3d(path: StrPath) -> ComTrack:
@@ -121,13 +119,25 @@ def write_com3d(path: StrPath, track: ComTrack,
     Raises:
         DataError: If the file cannot be made.
     """
-    com = track.points.transpose(0, 2, 1)
     write_matlab(path, {
-        'com': com[..., 0] if com.shape[2] == 1 else com,
+        'com': com_matrix(track.points),
         'sampleID': track.sample_ids[None],
         'metadata': {key: 'None' if value is None else value
                      for key, value in metadata.items()},
     })
+
+
+def com_matrix(points: np.ndarray) -> np.ndarray:
+    """Middles as MATLAB files hold them.
+
+    Args:
+        points (np.ndarray): (N, I, 3).
+
+    Returns:
+        np.ndarray: (N, 3), or (N, 3, I) of several individuals.
+    """
+    com = points.transpose(0, 2, 1)
+    return com[..., 0] if com.shape[2] == 1 else com
 
 
 def check_rising(ids: np.ndarray, path: Path, where: str) -> None:

@@ -11,8 +11,14 @@ from typing import Any
 import numpy as np
 
 from .calibrations import CameraCalibration, matlab_calibrations
-from .checks import StrPath, check_array, check_keys
-from .com3d import check_rising, com_track
+from .checks import (
+    StrPath,
+    check_array,
+    check_keys,
+    check_no_infinity,
+    check_texts,
+)
+from .com3d import check_rising, com_matrix, com_track
 from .errors import DataError
 from .matlab import (
     cell,
@@ -81,9 +87,8 @@ class Label3D:
                         (views, labelled, self.points.shape[1], 2))
         for values, where in ((self.points, 'labelData data_3d'),
                               (self.pixels, 'labelData data_2d')):
-            if values is not None and np.isinf(values).any():
-                raise DataError(self.source, where, 'finite values or NaN',
-                                'infinity')
+            if values is not None:
+                check_no_infinity(values, self.source, where)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -176,9 +181,8 @@ def write_label3d(path: StrPath, record: Label3D) -> None:
         } for view in range(views)), column=True),
     }
     if record.com is not None and record.com_ids is not None:
-        com = record.com.transpose(0, 2, 1)
         content['com'] = {
-            'com3d': com[..., 0] if com.shape[2] == 1 else com,
+            'com3d': com_matrix(record.com),
             'sampleID': record.com_ids[None],
         }
     write_matlab(path, content)
@@ -204,10 +208,9 @@ def _camera_names(content: Mapping[str, Any], wanted: Sequence[str] | None,
             raise DataError(path, "key 'camnames'", 'names of the cameras',
                             'none', 'name them by camera_names')
         return list(wanted), list(range(len(wanted)))
-    names = read_rows(content['camnames'], path, "key 'camnames'")
-    if not all(isinstance(name, str) and name.strip() for name in names):
-        raise DataError(path, "key 'camnames'", 'texts', repr(names)[:80])
-    names = [name.strip() for name in names]
+    where = "key 'camnames'"
+    names = list(check_texts(read_rows(content['camnames'], path, where),
+                             path, where))
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise DataError(path, "key 'camnames'", 'each name once',

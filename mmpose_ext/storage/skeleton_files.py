@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from .atomic import atomic_file
-from .checks import StrPath, check_array, check_file, check_keys
+from .checks import (
+    StrPath,
+    check_array,
+    check_file,
+    check_keys,
+    check_texts,
+)
 from .errors import DataError
 from .matlab import cell, read_matlab, read_numbers, read_rows, write_matlab
 
@@ -117,7 +123,7 @@ def write_skeleton_file(path: StrPath, skeleton: SkeletonFile) -> None:
 def _read_profile(path: Path) -> SkeletonFile:
     content = read_matlab(path, ('joint_names', 'joints_idx', 'color'))
     check_keys(content, ['joint_names', 'joints_idx'], path)
-    names = _texts(read_rows(content['joint_names'], path,
+    names = check_texts(read_rows(content['joint_names'], path,
                              "key 'joint_names'"), path, "key 'joint_names'")
     edges = np.zeros((0, 2), np.int64)
     if np.size(content['joints_idx']):
@@ -147,7 +153,7 @@ def _read_json(path: Path) -> SkeletonFile:
         raise DataError(path, 'file', 'a map of names and edges',
                         type(content).__name__)
     check_keys(content, ['names', 'edges'], path)
-    names = _texts(content['names'], path, "key 'names'")
+    names = check_texts(content['names'], path, "key 'names'")
     colors = content.get('colors')
     shades = None
     if colors is not None:
@@ -176,10 +182,3 @@ def _place(end: Any) -> int:
     if not isinstance(end, int):
         raise TypeError(f'{end!r} as the end of an edge')
     return end
-
-
-def _texts(values: Any, path: Path, where: str) -> tuple[str, ...]:
-    if not isinstance(values, list) or not all(
-            isinstance(value, str) and value.strip() for value in values):
-        raise DataError(path, where, 'texts', repr(values)[:80])
-    return tuple(value.strip() for value in values)

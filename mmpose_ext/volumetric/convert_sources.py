@@ -26,6 +26,7 @@ from mmpose_ext.storage import (
     read_sleap_edges,
     read_space_points,
 )
+from mmpose_ext.storage.checks import is_shown
 from mmpose_ext.storage.chunked_video import VIDEO_SUFFIXES
 from mmpose_ext.volumetric.calibration_checks import (
     check_image_sizes,
@@ -162,8 +163,7 @@ def _find_only(folder: Path, patterns: Sequence[str], what: str,
                hint: str = '') -> Path:
     """The first pattern's only file."""
     for pattern in patterns:
-        found = sorted(path for path in folder.glob(pattern)
-                       if not path.name.startswith(('.', '_')))
+        found = sorted(filter(is_shown, folder.glob(pattern)))
         if len(found) > 1:
             raise DataError(folder, what, 'one file',
                             ', '.join(path.name for path in found), hint)
@@ -196,8 +196,7 @@ def _find_video(folder: Path, name: str) -> Path:
     if inside.is_dir():
         found += sorted(path for path in inside.iterdir()
                         if path.suffix.lower() in VIDEO_SUFFIXES)
-    found = [path for path in found if path.is_file()
-             and not path.name.startswith(('.', '_'))]
+    found = [path for path in found if path.is_file() and is_shown(path)]
     if len(found) != 1:
         raise DataError(
             folder, f'camera {name!r}', f'one video, such as {name}.mp4',

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from mmpose_ext.storage import DataError, check_array
-from mmpose_ext.storage.com3d import ComTrack, write_com3d
+from mmpose_ext.storage.checks import check_texts
+from mmpose_ext.storage.com3d import ComTrack, com_matrix, write_com3d
 from mmpose_ext.storage.matlab import (
     cell,
     read_integers,
@@ -126,8 +127,7 @@ def write_poses_mat(path: Path, predictions: PosePredictions) -> None:
     if predictions.spread is not None:
         variables['spread'] = predictions.spread
     if predictions.com is not None:
-        com = predictions.com.transpose(0, 2, 1)
-        variables['com'] = com[..., 0] if com.shape[2] == 1 else com
+        variables['com'] = com_matrix(predictions.com)
     if predictions.cameras:
         variables['camnames'] = cell(predictions.cameras)
     if predictions.keypoints:
@@ -196,4 +196,4 @@ def individual_names(count: int) -> tuple[str, ...]:
 
 def _names(content: Mapping[str, Any], key: str,
            path: Path) -> tuple[str, ...]:
-    return tuple(map(str, read_rows(content.get(key, []), path, key)))
+    return check_texts(read_rows(content.get(key, []), path, key), path, key)

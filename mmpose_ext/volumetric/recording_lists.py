@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmpose_ext.storage import DataError
+from mmpose_ext.storage.checks import is_shown
 from mmpose_ext.volumetric.recordings import (
     LABEL_FILES,
     Recording,
@@ -42,8 +43,7 @@ def list_recordings(
     if isinstance(wanted, str) and '*' in wanted:
         pattern = f'{wanted}/{LABEL_FILES}'
         wanted = sorted({path.parent.name for path in root.glob(pattern)
-                         if path.name[0] not in '._'
-                         and path.parent.name[0] not in '._'})
+                         if is_shown(path) and is_shown(path.parent)})
         if not wanted:
             raise DataError(root, 'data_root', f'files {pattern}', 'none',
                             "recordings='.' takes the folder itself")

@@ -23,7 +23,7 @@ from mmengine.logging import print_log
 from mmpose_ext.geometry.cameras import Cameras
 from mmpose_ext.storage import DataError
 from mmpose_ext.storage.calibrations import CameraCalibration
-from mmpose_ext.storage.checks import StrPath
+from mmpose_ext.storage.checks import StrPath, is_shown
 from mmpose_ext.storage.chunked_video import (
     ChunkedVideo,
     find_camera_folders,
@@ -262,8 +262,7 @@ def _check_folder(folder: StrPath) -> Path:
 
 
 def _find_label_file(folder: Path) -> Path:
-    found = sorted(path for path in folder.glob(LABEL_FILES)
-                   if not path.name.startswith(('.', '_')))
+    found = sorted(filter(is_shown, folder.glob(LABEL_FILES)))
     if len(found) == 1:
         return found[0]
     names = ', '.join(path.name for path in found)
