@@ -20,6 +20,7 @@ from mmpose_ext.direction.estimator import DirectionEstimator
 from mmpose_ext.direction.inference import DirectionTagger
 from mmpose_ext.training.benchmark import (
     add_common_arguments,
+    bare_optimizer,
     count_complexity,
     describe_machine,
     measure_by_turns,
@@ -77,9 +78,7 @@ def bare_training(runner: Runner, batch: Any) -> Step:
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     labels = batch['data_samples'][0].gt_instance_labels.to(device)
     target, weight = labels.keypoint_labels, labels.keypoint_weights
-    settings = dict(runner.cfg.optim_wrapper.optimizer)
-    optimizer = getattr(torch.optim, settings.pop('type'))(
-        network.parameters(), **settings)
+    optimizer = bare_optimizer(runner, network)
     head = network.head
 
     def step() -> None:

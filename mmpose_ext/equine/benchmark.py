@@ -28,6 +28,7 @@ from mmpose_ext.equine.sources import Picture
 from mmpose_ext.training.benchmark import (
     Session,
     add_common_arguments,
+    bare_optimizer,
     count_complexity,
     describe_machine,
     measure_by_turns,
@@ -250,9 +251,7 @@ def bare_training(runner: Runner, batch: Any) -> Step:
     else:
         target = torch.stack([sample.gt_fields.heatmaps
                               for sample in samples])
-    settings = dict(runner.cfg.optim_wrapper.optimizer)
-    optimizer = getattr(torch.optim, settings.pop('type'))(
-        network.parameters(), **settings)
+    optimizer = bare_optimizer(runner, network)
 
     def step() -> None:
         optimizer.zero_grad()

@@ -1,6 +1,11 @@
 """Bytes on disk turned into checked records, and written back whole."""
 from .anipose import SpacePoints, read_space_points
-from .atomic import atomic_file, atomic_folder, refuse_to_replace
+from .atomic import (
+    atomic_file,
+    atomic_folder,
+    refuse_other_content,
+    refuse_to_replace,
+)
 from .calibrations import CameraCalibration, read_calibrations
 from .checks import check_array, check_file, check_images, check_keys
 from .chunked_video import ChunkedVideo, find_camera_folders
@@ -44,6 +49,7 @@ __all__ = [
     'read_dlc_project', 'read_dlc_tracks', 'read_keypoint_csv', 'read_label3d',
     'read_label_studio', 'read_movement_netcdf', 'read_skeleton_file',
     'read_sleap_analysis', 'read_sleap_edges', 'read_slp', 'read_space_points',
-    'refuse_to_replace', 'write_com3d', 'write_label3d',
-    'write_movement_netcdf', 'write_npz', 'write_skeleton_file'
+    'refuse_other_content', 'refuse_to_replace', 'write_com3d',
+    'write_label3d', 'write_movement_netcdf', 'write_npz',
+    'write_skeleton_file'
 ]

@@ -116,6 +116,23 @@ def refuse_to_replace(out: StrPath, sources: Iterable[StrPath]) -> None:
         checked |= way
 
 
+def refuse_other_content(folder: StrPath, ours: Iterable[str]) -> None:
+    """Check that replacing a folder deletes nothing but an older world.
+
+    Args:
+        folder (str | Path): It need not exist.
+        ours (Iterable[str]): Names that a world has.
+
+    Raises:
+        DataError: If it holds anything else.
+    """
+    folder = Path(folder)
+    if folder.is_dir() and not {
+            path.name for path in folder.iterdir()} <= {*ours}:
+        raise DataError(folder, 'folder', 'nothing or an older world',
+                        'a folder with other content', 'choose another one')
+
+
 def _temporary_beside(path: Path) -> Path:
     """A fresh hidden name in the folder of `path`, with its suffix."""
     if not path.parent.is_dir():

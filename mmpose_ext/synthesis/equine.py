@@ -20,7 +20,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mmpose_ext.layout import project_root
-from mmpose_ext.storage import DataError, atomic_folder
+from mmpose_ext.storage import (
+    DataError,
+    atomic_folder,
+    refuse_other_content,
+)
 from mmpose_ext.synthesis.horse_bodies import DEPTHS_M, shape_horse
 from mmpose_ext.synthesis.horse_coats import Skin, cover, paint_coat
 from mmpose_ext.synthesis.horse_pictures import (
@@ -312,10 +316,7 @@ def _check_target(out: Path, size: int,
     if image_size is not None and min(image_size) < 64:
         raise DataError(out, 'image_size', 'at least 64 x 64 px',
                         ' x '.join(map(str, image_size)))
-    ours = {*SPLITS, 'annotations', 'README.txt'}
-    if out.is_dir() and not {path.name for path in out.iterdir()} <= ours:
-        raise DataError(out, 'folder', 'nothing or an older world',
-                        'a folder with other content', 'choose another one')
+    refuse_other_content(out, (*SPLITS, 'annotations', 'README.txt'))
 
 
 def _new_file() -> dict[str, Any]:

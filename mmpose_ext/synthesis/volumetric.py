@@ -27,6 +27,7 @@ from mmpose_ext.storage import (
     Label3D,
     VideoWriter,
     atomic_folder,
+    refuse_other_content,
     write_com3d,
     write_label3d,
     write_npz,
@@ -228,10 +229,7 @@ def _check_target(out: Path, size: int) -> None:
     if size < _FEWEST:
         raise DataError(out, 'size', f'at least {_FEWEST} labelled time '
                         'points', str(size))
-    ours = {*_LABELS, 'README.txt'}
-    if out.is_dir() and not {path.name for path in out.iterdir()} <= ours:
-        raise DataError(out, 'folder', 'nothing or an older world',
-                        'a folder with other content', 'choose another one')
+    refuse_other_content(out, (*_LABELS, 'README.txt'))
 
 
 def write_recording(folder: Path, seed: int, number: int, labels: int,

@@ -285,12 +285,35 @@ def measure_by_turns(steps: dict[str, Callable[[], None]],
 
 def peak_memory() -> dict[str, float]:
     """Largest memory that this process and its GPU took so far, MiB."""
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts bytes, Linux KiB
-    memory = dict(process=rss / (2**20 if sys.platform == 'darwin' else 2**10))
+    memory = dict(process=_process_peak())
     if torch.cuda.is_available():
         memory['gpu'] = torch.cuda.max_memory_allocated() / 2**20
     return memory
+
+
+def _process_peak() -> float:
+    status = Path('/proc/self/status')
+    if status.exists():
+        # what getrusage tells begins with that of the process's parent
+        line = next(line for line in status.read_text().splitlines()
+                    if line.startswith('VmHWM:'))
+        return int(line.split()[1]) / 2**10
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts bytes, others KiB
+    return rss / (2**20 if sys.platform == 'darwin' else 2**10)
+
+
+def bare_optimizer(runner: Runner, model: nn.Module) -> torch.optim.Optimizer:
+    """The config's optimiser of all parameters, as plain torch has it.
+
+    Args:
+        runner (Runner): Whose config to follow.
+        model (nn.Module): What learns.
+    """
+    settings = dict(runner.cfg.optim_wrapper.optimizer)
+    kind = getattr(torch.optim, settings.pop('type'))
+    optimizer: torch.optim.Optimizer = kind(model.parameters(), **settings)
+    return optimizer
 
 
 def describe_machine(model: nn.Module) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from mmpose_ext.storage import DataError, atomic_file
 from mmpose_ext.training.benchmark import (
     Session,
     add_common_arguments,
+    bare_optimizer,
     describe_machine,
     measure_by_turns,
     measure_loading,
@@ -153,9 +154,7 @@ def bare_training(runner: Runner, batch: Any) -> Step:
     """
     model: Any = copy.deepcopy(runner.model).train()
     ready = model.data_preprocessor(batch, True)
-    settings = dict(runner.cfg.optim_wrapper.optimizer)
-    optimizer = getattr(torch.optim, settings.pop('type'))(
-        model.parameters(), **settings)
+    optimizer = bare_optimizer(runner, model)
 
     def step() -> None:
         optimizer.zero_grad()

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -256,20 +255,7 @@ def _main(name: str, views: str, channels: str, size: str, keypoints: str,
     # Adam has its memory from the second on
     if not all(math.isfinite(step()) for _ in range(2)):
         raise RuntimeError('the loss is not finite')
-    print(json.dumps(_own_peak()))
-
-
-def _own_peak() -> float:
-    """Largest memory of this program, MiB.
-
-    What `getrusage` tells begins with that of the process that started it.
-    """
-    status = Path('/proc/self/status')
-    if not status.exists():
-        return peak_memory()['process']
-    line = next(line for line in status.read_text().splitlines()
-                if line.startswith('VmHWM:'))
-    return int(line.split()[1]) / 2**10
+    print(json.dumps(peak_memory()['process']))
 
 
 if __name__ == '__main__':
