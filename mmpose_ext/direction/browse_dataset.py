@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
 from mmpose_ext.direction.codec import CenteredRegressionLabel
 from mmpose_ext.direction.label_sheet import draw_label_sheet, draw_labels
+from mmpose_ext.drawing import write_picture
 from mmpose_ext.registry import MODELS
-from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.storage import DataError
+from mmpose_ext.training import build_serial_loader
 
 Array = np.ndarray
 
@@ -53,11 +53,11 @@ def run(config: Config, arguments: Namespace) -> None:
             np.stack(part)
             for part in zip(*drawn[start:start + SHEET_TILES], strict=True))
         path = out / f'{name}_{start // SHEET_TILES:03d}.png'
-        _write(path, draw_label_sheet(images, points, weights))
+        write_picture(path, draw_label_sheet(images, points, weights))
         print(path)
     if arguments.tiles:
         for i, (image, points, weights) in enumerate(drawn):
-            _write(out / f'{name}_{i:05d}.png',
+            write_picture(out / f'{name}_{i:05d}.png',
                    draw_labels(image, points, weights, 400))
 
 
@@ -75,11 +75,7 @@ def iter_seen(config: Config, phase: str, number: int,
     Yields:
         tuple: Image (S, S) uint8, points (3, 2) px, weights (3,).
     """
-    loader = dict(config[f'{phase}_dataloader'])
-    loader.update(num_workers=0, persistent_workers=False)
-    loader.pop('prefetch_factor', None)
-    batches = Runner.build_dataloader(loader,
-                                      seed=config.randomness.get('seed', 0))
+    batches = build_serial_loader(config, phase)
     preprocessor = MODELS.build(config.model.data_preprocessor)
     training = phase == 'train'
     if not augmented:
@@ -110,9 +106,3 @@ def _to_grey_levels(inputs: torch.Tensor, preprocessor: Any) -> Array:
 def _join(labels: list[InstanceData], name: str) -> Array:
     """Labels (B, ...) of data samples that hold one image or a batch."""
     return torch.cat([getattr(label, name) for label in labels]).cpu().numpy()
-
-
-def _write(path: Path, picture: Array) -> None:
-    with atomic_file(path) as temporary:
-        if not cv2.imwrite(str(temporary), picture):
-            raise OSError(f'{path} cannot be written')

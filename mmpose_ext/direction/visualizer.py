@@ -13,18 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import mmcv
 import numpy as np
-from mmengine.dist import master_only
 from mmpose.structures import PoseDataSample
-from mmpose.visualization import PoseLocalVisualizer
 
 from mmpose_ext.direction import gauges
 from mmpose_ext.direction.angles import direction_angles
 from mmpose_ext.direction.gauges import SHIFT, Color, confidence_color
-from mmpose_ext.drawing import contact_sheet
+from mmpose_ext.drawing import contact_sheet, write_picture
+from mmpose_ext.drawing.visualizer import PictureVisualizer
 from mmpose_ext.registry import VISUALIZERS
-from mmpose_ext.storage import DataError, VideoWriter, atomic_file
+from mmpose_ext.storage import DataError, VideoWriter
 
 Array = np.ndarray
 
@@ -183,64 +181,34 @@ def draw_worst(images: Sequence[Array],
         [f'#{i}   {errors_deg[i]:.0f}{gauges.DEGREE}' for i in worst],
         'Largest head-angle errors: truth thin and green')
     out = Path(out)
-    with atomic_file(out) as temporary:
-        cv2.imwrite(str(temporary), sheet)
+    write_picture(out, sheet)
     return worst
 
 
 @VISUALIZERS.register_module()
-class DirectionVisualizer(PoseLocalVisualizer):
+class DirectionVisualizer(PictureVisualizer):
     """MMPose's visualizer for directions: truth and prediction as arrows.
 
     Arguments are those of ``PoseLocalVisualizer``.
     """
 
-    @master_only
-    def add_datasample(self,
-                       name: str,
-                       image: Array,
-                       data_sample: PoseDataSample,
-                       draw_gt: bool = True,
-                       draw_pred: bool = True,
-                       draw_heatmap: bool = False,
-                       draw_bbox: bool = False,
-                       show_kpt_idx: bool = False,
-                       skeleton_style: str = 'mmpose',
-                       show: bool = False,
-                       wait_time: float = 0,
-                       out_file: str | None = None,
-                       kpt_thr: float = 0.3,
-                       step: int = 0) -> Array:
-        """Draw a sample and save it, as MMPose's visualizer does.
+    def draw_picture(self, image: Array, data_sample: PoseDataSample,
+                     draw_gt: bool, draw_pred: bool,
+                     kpt_thr: float) -> Array:
+        """Draw truth and prediction side by side.
 
-        Truth and prediction stand side by side; the prediction's picture
-        has the truth in it too. The arguments `draw_heatmap`, `draw_bbox`,
-        `show_kpt_idx` and `skeleton_style` have no meaning for a whole crop
-        with three points and change nothing.
+        The prediction's picture has the truth in it too.
 
         Args:
-            name (str): Identifier of the image.
             image (ndarray): (H, W, 3), RGB.
             data_sample (PoseDataSample): With ``gt_instances`` and
                 ``pred_instances``, points in px of the image.
-            draw_gt (bool): Whether to draw the truth. Defaults to True.
-            draw_pred (bool): Whether to draw the prediction. Defaults to
-                True.
-            draw_heatmap (bool): Not used.
-            draw_bbox (bool): Not used.
-            show_kpt_idx (bool): Not used.
-            skeleton_style (str): Not used.
-            show (bool): Whether to open a window. Defaults to False.
-            wait_time (float): How long, in s; 0 until a key is pressed.
-                Defaults to 0.
-            out_file (str, optional): Picture to write; without it the
-                backends get the picture. Defaults to None.
-            kpt_thr (float): Points of lower score are not drawn. Defaults to
-                0.3.
-            step (int): For the backends. Defaults to 0.
+            draw_gt (bool): Whether to draw the truth.
+            draw_pred (bool): Whether to draw the prediction.
+            kpt_thr (float): Points of lower score are not drawn.
 
         Returns:
-            ndarray: What was drawn, RGB.
+            ndarray: BGR.
         """
         bgr = np.ascontiguousarray(image[..., ::-1])
         truth = _points_of(data_sample, 'gt_instances', 'keypoints_visible',
@@ -260,15 +228,7 @@ class DirectionVisualizer(PoseLocalVisualizer):
                 scores=_first(instances.get('keypoint_scores')), scale=None))
         if not panels:
             panels.append(bgr)
-        drawn = np.ascontiguousarray(np.concatenate(panels, 1)[..., ::-1])
-        self.set_image(drawn)
-        if show:
-            self.show(drawn, win_name=name, wait_time=wait_time)
-        if out_file is not None:
-            mmcv.imwrite(drawn[..., ::-1], out_file)
-        else:
-            self.add_image(name, drawn, step)
-        return self.get_image()
+        return np.concatenate(panels, 1)
 
 
 def _points_of(data_sample: PoseDataSample, field: str, weights: str,

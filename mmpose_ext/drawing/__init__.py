@@ -6,6 +6,6 @@ MMPose.
 from __future__ import annotations
 
 from mmpose_ext.drawing.curves import Best, draw_training_curves
-from mmpose_ext.drawing.grid import contact_sheet
+from mmpose_ext.drawing.grid import contact_sheet, write_picture
 
-__all__ = ['Best', 'contact_sheet', 'draw_training_curves']
+__all__ = ['Best', 'contact_sheet', 'draw_training_curves', 'write_picture']

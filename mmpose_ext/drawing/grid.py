@@ -2,9 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
+
+from mmpose_ext.storage import atomic_file
 
 Array = np.ndarray
 Color = tuple[int, int, int]
@@ -14,6 +17,21 @@ _TEXT: Color = (235, 235, 235)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPTION = 20  # px, height of a line of text
 _TITLE = 34
+
+
+def write_picture(path: Path, picture: Array) -> None:
+    """Write a picture, whole or not at all.
+
+    Args:
+        path (Path): Its ending tells the format.
+        picture (ndarray): (H, W, 3) BGR or (H, W) grey, uint8.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with atomic_file(path) as temporary:
+        if not cv2.imwrite(str(temporary), picture):
+            raise OSError(f'{path} cannot be written')
 
 
 def contact_sheet(tiles: Sequence[Array],

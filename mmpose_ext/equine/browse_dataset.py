@@ -17,14 +17,14 @@ import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import track
 
-from mmpose_ext.drawing import contact_sheet
+from mmpose_ext.drawing import contact_sheet, write_picture
 from mmpose_ext.drawing.grid import BACKGROUND
 from mmpose_ext.equine.visualizer import draw_poses
-from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.storage import DataError
+from mmpose_ext.training import build_serial_loader
 
 Array = np.ndarray
 
@@ -120,8 +120,7 @@ def run(config: Config, arguments: Namespace) -> None:
         path = out / f'{name}_{start // SHEET_TILES:03d}.png'
         part = slice(start, start + SHEET_TILES)
         sheet = contact_sheet(tiles[part], 2, captions[part], MEANING)
-        with atomic_file(path) as temporary:
-            cv2.imwrite(str(temporary), sheet)
+        write_picture(path, sheet)
         print(path)
 
 
@@ -141,23 +140,16 @@ def iter_seen(config: Config, split: str, number: int,
     Raises:
         DataError: If the config has no such phase or no such data.
     """
-    key = f'{split}_dataloader'
-    if not config.get(key):
-        raise DataError(config.filename, key, 'a data loader', 'none')
-    settings = config[key].to_dict()
-    settings.update(num_workers=0, persistent_workers=False)
-    settings.pop('prefetch_factor', None)
     switches = _switches(config) if split == 'train' else []
     if not 1 <= phase <= max(len(switches), 1):
         raise DataError(config.filename, '--phase',
                         f'1 to {max(len(switches), 1)}', str(phase))
-    loader = Runner.build_dataloader(
-        settings, seed=config.get('randomness', {}).get('seed', 0))
+    loader = build_serial_loader(config, split)
     dataset: Any = loader.dataset
     if switches:
         dataset.pipeline = Compose(switches[phase - 1]['pipeline'])
     if not getattr(dataset, 'pipeline', None):
-        raise DataError(config.filename, f'{key}.dataset',
+        raise DataError(config.filename, f'{split}_dataloader.dataset',
                         'a data set with a pipeline', type(dataset).__name__)
     steps = dataset.pipeline.transforms
     # Packing comes last and drops what is drawn here.

@@ -16,12 +16,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmpose_ext.commands import USAGE_ERROR
+from mmpose_ext.drawing import write_picture
 from mmpose_ext.equine.checks_annotations import (
     KEYS,
     inspect_annotations,
@@ -49,7 +49,7 @@ from mmpose_ext.equine.label_statistics import (
 from mmpose_ext.equine.near_duplicates import near_pairs
 from mmpose_ext.equine.worst_samples import draw_worst_samples
 from mmpose_ext.registry import DATASETS
-from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.storage import DataError
 from mmpose_ext.training.config_check import find_settings
 
 Array = np.ndarray
@@ -253,8 +253,7 @@ def _render(file: VerifiedFile, number: int, out: Path) -> None:
         return
     out.mkdir(parents=True, exist_ok=True)
     path = out / f'{file.path.stem}_worst.png'
-    with atomic_file(path) as temporary:
-        cv2.imwrite(str(temporary), sheet)
+    write_picture(path, sheet)
     print(path, file=sys.stderr)
 
 

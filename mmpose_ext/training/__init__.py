@@ -29,7 +29,11 @@ from mmpose_ext.training.draws import (
 )
 from mmpose_ext.training.early_stopping import ResumableEarlyStoppingHook
 from mmpose_ext.training.freezing import FreezeHook
-from mmpose_ext.training.loading import choose_device, load_whole
+from mmpose_ext.training.loading import (
+    build_serial_loader,
+    choose_device,
+    load_whole,
+)
 from mmpose_ext.training.memory_format import ChannelsLastHook
 from mmpose_ext.training.monitoring import (
     OptionalVisBackend,
@@ -73,10 +77,10 @@ __all__ = [
     'PhasedPipelineHook', 'ResumableCheckpointHook',
     'ResumableEarlyStoppingHook', 'SeededDataset', 'ShortLogProcessor',
     'Stage', 'StageLRHook', 'StageWiseOptimWrapperConstructor', 'WarmupLR',
-    'bare_model', 'check_config', 'choose_device', 'draw_seeds',
-    'find_stages', 'find_whole_checkpoint', 'hash_words', 'hashed_normal',
-    'hashed_uniform', 'load_whole', 'log_parameter_table', 'naming_hint',
-    'origin_table', 'parameter_table', 'pass_batch', 'require_loaded',
-    'seed_generators', 'seeded_generators', 'select_parameters', 'state_of',
-    'text_table'
+    'bare_model', 'build_serial_loader', 'check_config', 'choose_device',
+    'draw_seeds', 'find_stages', 'find_whole_checkpoint', 'hash_words',
+    'hashed_normal', 'hashed_uniform', 'load_whole',
+    'log_parameter_table', 'naming_hint', 'origin_table', 'parameter_table',
+    'pass_batch', 'require_loaded', 'seed_generators', 'seeded_generators',
+    'select_parameters', 'state_of', 'text_table'
 ]

@@ -1,15 +1,17 @@
-"""A trained model for use: its device and its weights."""
+"""What a command needs of a config: data, a device, trained weights."""
 from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import load_checkpoint
+from mmengine.runner import Runner, load_checkpoint
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mmpose_ext.compat.checkpoints import (
     BrokenCheckpointError,
@@ -31,6 +33,33 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise DataError(name, '--device', 'a device of this machine',
                         str(error).splitlines()[0]) from error
+
+
+def build_serial_loader(config: Config, split: str,
+                        without: Sequence[str] = ()) -> DataLoader:
+    """Build the data loader of a split in this process alone.
+
+    It draws what a training draws in its first epoch.
+
+    Args:
+        config (Config): Of a training.
+        split (str): ``train``, ``val`` or ``test``.
+        without (Sequence[str]): Settings of the data set to leave out.
+            Defaults to ().
+
+    Raises:
+        DataError: If the config has no such loader.
+    """
+    key = f'{split}_dataloader'
+    if not config.get(key):
+        raise DataError(config.filename, key, 'a data loader', 'none')
+    settings = config[key].to_dict()
+    settings.update(num_workers=0, persistent_workers=False)
+    settings.pop('prefetch_factor', None)
+    for name in without:
+        settings['dataset'].pop(name, None)
+    return Runner.build_dataloader(
+        settings, seed=config.get('randomness', {}).get('seed', 0))
 
 
 def load_whole(model: nn.Module, checkpoint: str | Path,

@@ -22,15 +22,15 @@ import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import track
 
-from mmpose_ext.drawing import contact_sheet
+from mmpose_ext.drawing import contact_sheet, write_picture
 from mmpose_ext.geometry.cameras import Cameras
 from mmpose_ext.geometry.voxels import VoxelGrid
 from mmpose_ext.registry import MODELS
-from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.storage import DataError
+from mmpose_ext.training import build_serial_loader
 from mmpose_ext.volumetric.com_datasets import ComImageDataset
 from mmpose_ext.volumetric.pose_drawing import (
     EDGE,
@@ -129,8 +129,10 @@ def run(config: Config, arguments: Namespace) -> None:
     if arguments.number < 1:
         raise DataError(config.filename, '--number', 'at least 1',
                         str(arguments.number))
-    dataset, drawn = _open_dataset(config, arguments.split)
-    indices = list(islice(drawn, arguments.number))
+    # the cache would read all frames first
+    loader: Any = build_serial_loader(config, arguments.split, ['cache'])
+    dataset = loader.dataset
+    indices = list(islice(iter(loader.sampler), arguments.number))
     out.mkdir(parents=True, exist_ok=True)
     shown = track(indices, 'drawing samples', transient=True,
                   console=Console(stderr=True))
@@ -334,21 +336,6 @@ def _bgr(image: Array) -> Array:
     return np.ascontiguousarray(image[::-1].transpose(1, 2, 0))
 
 
-def _open_dataset(config: Config, split: str) -> tuple[Any, Iterator[Any]]:
-    """Data set and the indices that the first epoch draws."""
-    key = f'{split}_dataloader'
-    if not config.get(key):
-        raise DataError(config.filename, key, 'a data loader', 'none')
-    settings = config[key].to_dict()
-    settings.update(num_workers=0, persistent_workers=False)
-    settings.pop('prefetch_factor', None)
-    settings['dataset'].pop('cache', None)  # would read all frames first
-    loader = Runner.build_dataloader(
-        settings, seed=config.get('randomness', {}).get('seed', 0))
-    return loader.dataset, iter(loader.sampler)
-
-
 def _write(path: Path, picture: Array) -> None:
-    with atomic_file(path) as temporary:
-        cv2.imwrite(str(temporary), picture)
+    write_picture(path, picture)
     print(path)

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import cv2
-import mmcv
 import numpy as np
 import torch
-from mmengine.dist import master_only
 from mmpose.structures import PoseDataSample
-from mmpose.visualization import PoseLocalVisualizer
 
 from mmpose_ext.drawing.hook import BatchVisualizationHook
+from mmpose_ext.drawing.visualizer import PictureVisualizer
 from mmpose_ext.registry import HOOKS, VISUALIZERS
 from mmpose_ext.volumetric.mosaic import Mosaic, Scene
 from mmpose_ext.volumetric.pose_drawing import (
@@ -56,82 +54,33 @@ class VolumetricVisualizationHook(BatchVisualizationHook):
 
 
 @VISUALIZERS.register_module()
-class VolumetricPoseVisualizer(PoseLocalVisualizer):
+class VolumetricPoseVisualizer(PictureVisualizer):
     """Poses in all views and in space; arguments: ``PoseLocalVisualizer``'s.
     """
 
-    @master_only
-    def add_datasample(self,
-                       name: str,
-                       image: Sequence[Array],
-                       data_sample: PoseDataSample,
-                       draw_gt: bool = True,
-                       draw_pred: bool = True,
-                       draw_heatmap: bool = False,
-                       draw_bbox: bool = False,
-                       show_kpt_idx: bool = False,
-                       skeleton_style: str = 'mmpose',
-                       show: bool = False,
-                       wait_time: float = 0,
-                       out_file: str | None = None,
-                       kpt_thr: float = 0.3,
-                       step: int = 0) -> Array:
-        """Draw a time point and save it, as MMPose's visualizer does.
+    def draw_picture(self, image: Sequence[Array], data_sample: PoseDataSample,
+                     draw_gt: bool, draw_pred: bool,
+                     kpt_thr: float) -> Array:
+        """See :func:`draw_sample`; the views (H, W, 3) come as RGB.
 
-        `draw_heatmap`, `draw_bbox`, `show_kpt_idx`, `skeleton_style` and
-        `kpt_thr` change nothing: the peak of a keypoint's distribution in a
+        `kpt_thr` changes nothing: the peak of a keypoint's distribution in a
         volume is small where there are many voxels.
-
-        Args:
-            name (str): Identifier of the picture.
-            image (Sequence[ndarray]): V views (H, W, 3), RGB.
-            data_sample (PoseDataSample): With ``cameras`` of these views,
-                ``gt_instances`` and ``pred_instances``.
-            draw_gt (bool): Whether to draw labels. Defaults to True.
-            draw_pred (bool): Whether to draw the prediction. Defaults to
-                True.
-            draw_heatmap (bool): Not used.
-            draw_bbox (bool): Not used.
-            show_kpt_idx (bool): Not used.
-            skeleton_style (str): Not used.
-            show (bool): Whether to open a window. Defaults to False.
-            wait_time (float): How long, in s; 0 until a key is pressed.
-                Defaults to 0.
-            out_file (str, optional): Picture to write; without it the
-                backends get the picture. Defaults to None.
-            kpt_thr (float): Not used.
-            step (int): For the backends. Defaults to 0.
-
-        Returns:
-            ndarray: What was drawn, RGB.
         """
-        drawn = np.ascontiguousarray(
-            self._draw(image, data_sample, draw_gt, draw_pred)[..., ::-1])
-        self.set_image(drawn)
-        if show:
-            self.show(drawn, win_name=name, wait_time=wait_time)
-        if out_file is not None:
-            mmcv.imwrite(drawn[..., ::-1], out_file)
-        elif not show:
-            self.add_image(name, drawn, step)
-        return self.get_image()
-
-    def _draw(self, image: Any, data_sample: PoseDataSample, draw_gt: bool,
-              draw_pred: bool) -> Array:
-        """What is shown of a sample, BGR."""
         return draw_sample(image, data_sample, draw_gt, draw_pred)
 
 
 @VISUALIZERS.register_module()
-class ComVisualizer(VolumetricPoseVisualizer):
+class ComVisualizer(PictureVisualizer):
     """Centres of mass in a picture: found a cross, labelled a ring.
 
     Arguments are those of ``PoseLocalVisualizer``. Pictures come as the
     network gets them, (H, W, 3) BGR, from ``BatchVisualizationHook``.
     """
 
-    def _draw(self, image: Any, data_sample: PoseDataSample, draw_gt: bool,
-              draw_pred: bool) -> Array:
+    def draw_picture(self, image: Array, data_sample: PoseDataSample,
+                     draw_gt: bool, draw_pred: bool,
+                     kpt_thr: float) -> Array:
+        """See :func:`draw_com_sample`; `kpt_thr` changes nothing."""
         return draw_com_sample(image, data_sample, draw_gt, draw_pred)
 
 
