@@ -18,6 +18,7 @@ from mmpose_ext.registry import HOOKS
 from mmpose_ext.storage import DataError
 from mmpose_ext.training import (
     bare_model,
+    keypoint_names,
     naming_hint,
     origin_table,
     require_loaded,
@@ -204,8 +205,7 @@ def point_names(checkpoint: Mapping[str, Any], count: int) -> tuple[str, ...]:
         tuple[str]: `count` names, or () if they are unknown.
     """
     meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-    by_id = meta.get('keypoint_id2name') or {}
-    names = tuple(str(by_id[number]) for number in sorted(by_id, key=int))
+    names = keypoint_names(meta)
     return names if len(names) == count else _NAMES_BY_COUNT.get(count, ())
 
 

@@ -32,6 +32,7 @@ from mmpose_ext.training.freezing import FreezeHook
 from mmpose_ext.training.loading import (
     build_serial_loader,
     choose_device,
+    keypoint_names,
     load_whole,
 )
 from mmpose_ext.training.memory_format import ChannelsLastHook
@@ -79,7 +80,7 @@ __all__ = [
     'Stage', 'StageLRHook', 'StageWiseOptimWrapperConstructor', 'WarmupLR',
     'bare_model', 'build_serial_loader', 'check_config', 'choose_device',
     'draw_seeds', 'find_stages', 'find_whole_checkpoint', 'hash_words',
-    'hashed_normal', 'hashed_uniform', 'load_whole',
+    'hashed_normal', 'hashed_uniform', 'keypoint_names', 'load_whole',
     'log_parameter_table', 'naming_hint', 'origin_table', 'parameter_table',
     'pass_batch', 'require_loaded', 'seed_generators', 'seeded_generators',
     'select_parameters', 'state_of', 'text_table'

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +89,14 @@ def load_whole(model: nn.Module, checkpoint: str | Path,
     except RuntimeError as error:  # what torch raises if keys do not fit
         raise DataError(checkpoint, 'weights', f'those of {config.filename}',
                         f'others: {error}') from error
+
+
+def keypoint_names(meta: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Names of the keypoints in their order; none where none are told.
+
+    Args:
+        meta (Mapping, optional): MMPose's metainfo of a data set, maybe from
+            a file that made texts of the numbers.
+    """
+    by_id = (meta or {}).get('keypoint_id2name') or {}
+    return tuple(str(by_id[number]) for number in sorted(by_id, key=int))

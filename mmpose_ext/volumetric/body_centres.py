@@ -6,6 +6,7 @@ points with a middle, I individuals.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -190,7 +191,7 @@ def centres_at(centres: BodyCentres, sample_ids: Array, record: Label3D,
             centres.source, centres.where,
             'a middle of every labelled time point',
             f'none for {missing.sum()} of {len(missing)}: sampleID '
-            f'{_listed(record.label_ids[missing])}',
+            f'{list_ids(record.label_ids[missing])}',
             _explain_ids(centres.sample_ids, record.label_ids, record)
             or "predict them, or com_source='labels' takes the centroids")
     _check_near_labels(centres, at_labels, record, labels)
@@ -246,6 +247,8 @@ def _explain_ids(have: Array, want: Array, record: Label3D) -> str:
     return ''
 
 
-def _listed(ids: Array) -> str:
-    names = ', '.join(str(i) for i in ids[:_NAMED_IDS])
-    return names + (', ...' if len(ids) > _NAMED_IDS else '')
+def list_ids(ids: Iterable[int]) -> str:
+    """The first sampleIDs, each once, in words."""
+    each = list(dict.fromkeys(map(int, ids)))
+    names = ', '.join(map(str, each[:_NAMED_IDS]))
+    return names + (', ...' if len(each) > _NAMED_IDS else '')

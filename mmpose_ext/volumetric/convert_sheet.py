@@ -9,6 +9,13 @@ import numpy as np
 from mmpose_ext.drawing import contact_sheet
 from mmpose_ext.storage import VideoReader
 from mmpose_ext.volumetric.convert_sources import CameraSession
+from mmpose_ext.volumetric.pose_drawing import (
+    PoseStyle,
+    crop_matrix,
+    cut_tile,
+    draw_pose,
+    move_pixels,
+)
 
 Array = np.ndarray
 _ROWS = 3
@@ -64,24 +71,13 @@ def _tile(picture: Array, pixels: Array, session: CameraSession) -> Array:
     low, high = known.min(0), known.max(0)
     side = max(float((high - low).max()) * _ROOM, 32.)
     corner = (low + high) / 2 - side / 2
-    factor = _SIDE / side
-    # Pixel centres lie at integers: the tile's first is half a step in.
-    move = np.array([[factor, 0, factor * (.5 - corner[0]) - .5],
-                     [0, factor, factor * (.5 - corner[1]) - .5]])
-    tile = cv2.warpAffine(
-        picture, move, (_SIDE, _SIDE),
-        flags=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
-    placed = pixels @ move[:, :2].T + move[:, 2]
+    size = (_SIDE, _SIDE)
+    matrix = crop_matrix(corner, np.full(2, side), size)
+    tile = cut_tile(picture, matrix, size)
     assert session.skeleton is not None
-    for points in placed:
-        for first, second in session.skeleton.edges:
-            if np.isfinite(points[[first, second]]).all():
-                cv2.line(tile, _pair(points[first]), _pair(points[second]),
-                         (255, 255, 255), 1, cv2.LINE_AA)
-        for index, point in enumerate(points):
-            if np.isfinite(point).all():
-                cv2.circle(tile, _pair(point), 3,
-                           _color(index, len(points)), -1, cv2.LINE_AA)
+    style = _style(len(session.skeleton.names), session.skeleton.edges)
+    for points in pixels:
+        draw_pose(tile, move_pixels(matrix, points), style)
     return tile
 
 
@@ -91,9 +87,12 @@ def _shrink(picture: Array) -> Array:
                       interpolation=cv2.INTER_AREA)
 
 
-def _pair(point: Array) -> tuple[int, int]:
-    x, y = np.clip(np.rint(point), -10000, 10000)
-    return int(x), int(y)
+def _style(count: int, edges: Array) -> PoseStyle:
+    """Each point has a colour of its own: names may not tell a side."""
+    return PoseStyle(
+        tuple((int(first), int(second)) for first, second in edges),
+        tuple(_color(index, count) for index in range(count)),
+        ((255, 255, 255), ) * len(edges))
 
 
 def _color(index: int, count: int) -> tuple[int, int, int]:

@@ -14,7 +14,12 @@ from torch.utils.data import Dataset
 
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError
-from mmpose_ext.training import draw_seeds, hash_words, hashed_uniform
+from mmpose_ext.training import (
+    draw_seeds,
+    hash_words,
+    hashed_uniform,
+    keypoint_names,
+)
 from mmpose_ext.volumetric.frame_cache import FrameCache, FrameReader
 from mmpose_ext.volumetric.recording_lists import (
     list_recordings,
@@ -104,6 +109,7 @@ class VolumetricPoseDataset(Dataset):
         folders = [(folder, {**(recording_settings or {}), **settings})
                    for folder, settings in folders]
         self._metainfo = self._load_skeleton(skeleton, folders)
+        self._names = keypoint_names(self._metainfo)
         count = self._metainfo['num_keypoints']
         self.recordings = tuple(
             open_once(folder, {'num_keypoints': count, **settings})
@@ -166,8 +172,7 @@ class VolumetricPoseDataset(Dataset):
             draw_seed=int(draw_seeds([index]).view(np.int64)[0]),
             fps=source.fps,
             flip_indices=self._metainfo['flip_indices'],
-            keypoint_names=tuple(
-                self._metainfo['keypoint_id2name'].values()),
+            keypoint_names=self._names,
             skeleton_links=self._metainfo['skeleton_links'],
             keypoints=source.points[row].astype(np.float32),
             read_frames=functools.partial(self.source.load, position))

@@ -21,6 +21,7 @@ from mmpose_ext.onnx_files import (
     save_checked,
 )
 from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.training import keypoint_names
 from mmpose_ext.volumetric.estimator import DannceEstimator
 from mmpose_ext.volumetric.inference import load_model
 
@@ -176,11 +177,9 @@ def compare(graph: VolumeGraph, path: Path,
 def _metadata(graph: VolumeGraph) -> dict[str, str]:
     estimator: Any = graph.model
     preprocessor = estimator.data_preprocessor
-    meta = getattr(estimator, 'dataset_meta', None) or {}
-    by_id = meta.get('keypoint_id2name') or {}
     return dict(
         keypoint_names=json.dumps(
-            [by_id[number] for number in sorted(by_id)]),
+            keypoint_names(getattr(estimator, 'dataset_meta', None))),
         grid=json.dumps(dict(vmin=float(graph.grid.vmin),
                              vmax=float(graph.grid.vmax),
                              nvox=int(graph.grid.nvox))),

@@ -15,7 +15,7 @@ from torch import nn
 from mmpose_ext.geometry.cameras import Cameras
 from mmpose_ext.registry import MODELS
 from mmpose_ext.storage import DataError
-from mmpose_ext.training import load_whole
+from mmpose_ext.training import keypoint_names, load_whole
 from mmpose_ext.volumetric.skeletons import load_skeleton
 from mmpose_ext.volumetric.transforms import META_KEYS
 
@@ -71,8 +71,7 @@ class DanncePredictor:
     @property
     def keypoint_names(self) -> tuple[str, ...]:
         """K names, of the data set that was trained on."""
-        names = self.model.dataset_meta['keypoint_id2name']
-        return tuple(names[i] for i in range(len(names)))
+        return keypoint_names(self.model.dataset_meta)
 
     def predict(self, images: Sequence[Sequence[Array] | None],
                 cameras: Cameras, com: Array) -> VolumetricPoses:

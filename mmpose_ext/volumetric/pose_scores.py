@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from mmpose_ext.volumetric.body_centres import centroids
+
 Array = np.ndarray
 
 
@@ -153,9 +155,7 @@ def mean_pose_answer(results: PoseResults3D) -> Array:
     local = np.linalg.solve(
         results.axes[:, None],
         (results.truth - results.centres[:, None])[..., None])[..., 0]
-    known = results.labelled[..., None]
-    with np.errstate(invalid='ignore'):
-        pose = np.where(known, local, 0).sum(0) / known.sum(0)
+    pose = centroids(local.swapaxes(0, 1))
     return results.centres[:, None] + np.einsum('nij,kj->nki', results.axes,
                                                 pose)
 
@@ -203,17 +203,26 @@ def bone_figures(results: PoseResults3D, names: Sequence[str],
         predicted bones, ``length_labels`` and ``cv_labels`` of labelled
         ones.
     """
+    both = {'': bone_lengths(results.points, links),
+            '_labels': bone_lengths(results.truth, links)}
     figures = {}
-    for start, end in links:
+    for bone, (start, end) in enumerate(links):
         row = {}
-        for suffix, points in (('', results.points),
-                               ('_labels', results.truth)):
-            lengths = np.linalg.norm(points[:, start] - points[:, end],
-                                     axis=-1)
-            row[f'length{suffix}'] = mean(lengths[np.isfinite(lengths)])
-            row[f'cv{suffix}'] = _variation(lengths, track)
+        for suffix, lengths in both.items():
+            own = lengths[:, bone]
+            row[f'length{suffix}'] = mean(own[np.isfinite(own)])
+            row[f'cv{suffix}'] = _variation(own, track)
         figures[f'{names[start]}-{names[end]}'] = row
     return figures
+
+
+def bone_lengths(points: Array, links: Sequence[tuple[int, int]]) -> Array:
+    """Lengths (..., E) mm of the links of poses (..., K, 3)."""
+    if not len(links):
+        return np.zeros((*points.shape[:-2], 0))
+    first, second = np.array(links).T
+    return np.linalg.norm(points[..., first, :] - points[..., second, :],
+                          axis=-1)
 
 
 def jitter(points: Array, sample_ids: Array, track: Array) -> float:

@@ -23,6 +23,7 @@ from mmpose_ext.storage.com3d import ComTrack, write_com3d
 from mmpose_ext.storage.matlab import cell
 from mmpose_ext.storage.plain_files import sha256_of
 from mmpose_ext.training import choose_device
+from mmpose_ext.volumetric.body_centres import list_ids
 from mmpose_ext.volumetric.estimator import DannceEstimator
 from mmpose_ext.volumetric.inference import DanncePredictor, load_model
 from mmpose_ext.volumetric.prediction_files import (
@@ -124,10 +125,9 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
         found = store.join()
         lost = plan.rows[~found['readable']]
         if len(lost):
-            ids = ', '.join(map(str, recording.sample_ids[lost[:5]]))
             lines.append(
                 f'unreadable        {len(lost)}, NaN in the files: sampleID '
-                + ids + (' ...' if len(lost) > 5 else ''))
+                f'{list_ids(recording.sample_ids[lost])}')
         lines += (_write_poses(plan, recording, model, found) if poses
                   else _write_com(plan, recording, found))
         plan.finish(store)

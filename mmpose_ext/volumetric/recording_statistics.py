@@ -5,7 +5,6 @@ K keypoints, F labelled time points, V views, E links.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,10 @@ import numpy as np
 
 from mmpose_ext.geometry.voxels import fitting_size
 from mmpose_ext.storage.label3d import read_label3d
+from mmpose_ext.training import keypoint_names
 from mmpose_ext.volumetric.body_centres import centroids
 from mmpose_ext.volumetric.calibration_checks import label_residuals
+from mmpose_ext.volumetric.pose_scores import bone_lengths
 from mmpose_ext.volumetric.recordings import Recording
 
 Array = np.ndarray
@@ -86,8 +87,8 @@ def recording_statistics(recording: Recording,
     points = recording.points[recording.labelled]
     there = np.isfinite(points).all(-1)
     com = recording.com[recording.labelled]
-    names = (list(metainfo['keypoint_id2name'].values()) if metainfo else
-             [str(i) for i in range(recording.num_keypoints)])
+    names = keypoint_names(metainfo) or tuple(
+        map(str, range(recording.num_keypoints)))
     apart = np.linalg.norm(com - centroids(points), axis=-1)
     steps = np.linalg.norm(np.diff(recording.com, axis=0), axis=-1)
     statistics: dict[str, Any] = dict(
@@ -135,15 +136,6 @@ def largest_extent(recording: Recording) -> float | None:
     return float(np.nanmax(apart)) if np.isfinite(apart).any() else None
 
 
-def bone_lengths(points: Array, links: Sequence[tuple[int, int]]) -> Array:
-    """Lengths (..., E) mm of the links of poses (..., K, 3)."""
-    if not len(links):
-        return np.zeros((*points.shape[:-2], 0))
-    first, second = np.array(links).T
-    return np.linalg.norm(points[..., first, :] - points[..., second, :],
-                          axis=-1)
-
-
 def odd_bones(recording: Recording,
               metainfo: dict[str, Any]) -> list[OddBone]:
     """Find bones that are much too long or short, worst first.
@@ -156,7 +148,7 @@ def odd_bones(recording: Recording,
         list[OddBone]: Of all labelled time points; a bone that was labelled
         in fewer than 16 is not judged.
     """
-    names = list(metainfo['keypoint_id2name'].values())
+    names = keypoint_names(metainfo)
     ids = recording.sample_ids[recording.labelled]
     lengths = bone_lengths(recording.points[recording.labelled],
                            metainfo['skeleton_links'])

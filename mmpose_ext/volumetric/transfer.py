@@ -14,6 +14,7 @@ from mmpose_ext.registry import HOOKS
 from mmpose_ext.storage import DataError
 from mmpose_ext.training import (
     bare_model,
+    keypoint_names,
     naming_hint,
     origin_table,
     require_loaded,
@@ -71,7 +72,7 @@ class DannceTransferHook(Hook):
                             'tile or average', repr(views))
         self.views = views
         self.view_channels = view_channels
-        self.names = None if skeleton is None else _names_of(
+        self.names = None if skeleton is None else keypoint_names(
             load_skeleton(skeleton))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -87,7 +88,7 @@ class DannceTransferHook(Hook):
             meta = getattr(runner.train_dataloader.dataset, 'metainfo', {})
             fit = fit_weights(
                 bare_model(runner.model), state, meta,
-                self.names or _names_of(_meta_of(checkpoint)), self.views,
+                self.names or keypoint_names(_meta_of(checkpoint)), self.views,
                 self.view_channels)
             fit.unexpected += left
             file = str(runner._load_from)
@@ -169,7 +170,7 @@ def fit_weights(model: nn.Module,
     backbone: Any = model.backbone
     target = model.state_dict()
     fit.unexpected = [name for name in given if name not in target]
-    own_names = _names_of(meta)
+    own_names = keypoint_names(meta)
     for name, wanted in target.items():
         value: Tensor | None = given.get(name)
         if value is None:
@@ -312,11 +313,6 @@ def _with_our_names(
 
 def _meta_of(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
     return (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-
-
-def _names_of(meta: Mapping[str, Any]) -> tuple[str, ...]:
-    by_id = meta.get('keypoint_id2name') or {}
-    return tuple(str(by_id[number]) for number in sorted(by_id, key=int))
 
 
 def _plain(name: str) -> str:

@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError
 from mmpose_ext.training.config_check import find_settings
-from mmpose_ext.volumetric.body_centres import SOURCES
+from mmpose_ext.volumetric.body_centres import SOURCES, list_ids
 from mmpose_ext.volumetric.recording_statistics import (
     ROBUST_SIGMAS,
     OddBone,
@@ -31,7 +31,6 @@ from mmpose_ext.volumetric.recordings import Recording, open_recording
 from mmpose_ext.volumetric.skeletons import load_skeleton
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-_NAMED = 5  # places that one line names
 _JUMP = 20.  # median steps that a middle does not move at once
 _JUMP_MM = 20.
 
@@ -201,7 +200,7 @@ def _inspect(recording: Recording, metainfo: dict[str, Any] | None,
         outside = outside_cube(recording, *grid)
         if len(outside):
             report.problems.append(DataError(
-                file, f'sampleID {_first_of(outside)}',
+                file, f'sampleID {list_ids(outside)}',
                 f'labels in the volume, {grid[0]:g} to {grid[1]:g} mm about '
                 'the middle', f'{len(outside)} poses that leave it',
                 'enlarge model.data_preprocessor.grid'))
@@ -211,7 +210,7 @@ def _inspect(recording: Recording, metainfo: dict[str, Any] | None,
 def _bone_problem(file: Path, odd: list[OddBone]) -> DataError:
     worst = odd[0]
     return DataError(
-        file, f'sampleID {_first_of([bone.sample_id for bone in odd])}, bone '
+        file, f'sampleID {list_ids([bone.sample_id for bone in odd])}, bone '
         f'{worst.link[0]}-{worst.link[1]}',
         f'a length near the median, {worst.median_mm:.1f} mm',
         f'{worst.length_mm:.1f} mm, {worst.sigmas:.0f} robust standard '
@@ -235,7 +234,7 @@ def _jumps(recording: Recording) -> Iterator[DataError]:
     if len(rows):
         yield DataError(
             recording.label_file,
-            f'middle, sampleID {_first_of(recording.sample_ids[rows + 1])}',
+            f'middle, sampleID {list_ids(recording.sample_ids[rows + 1])}',
             f'steps of at most {limit:.0f} mm',
             f'{np.nanmax(steps):.0f} mm; {len(rows)} such',
             'filter by com_median_window, or com_limit_mm')
@@ -257,12 +256,6 @@ def _leaks(config: Config, built: Mapping[str, Any]) -> Iterator[DataError]:
                     config.filename, place, 'no time point of the training '
                     'data', f'{len(shared)} of {len(keys[place])}',
                     'split them by split_by')
-
-
-def _first_of(ids: Any) -> str:
-    listed = list(dict.fromkeys(int(i) for i in ids))
-    names = ', '.join(map(str, listed[:_NAMED]))
-    return names + (', ...' if len(listed) > _NAMED else '')
 
 
 def _finish(report: Report, arguments: Namespace) -> int:

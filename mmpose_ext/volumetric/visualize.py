@@ -21,6 +21,7 @@ from mmpose_ext.storage import (
     atomic_folder,
     refuse_to_replace,
 )
+from mmpose_ext.training import keypoint_names
 from mmpose_ext.volumetric.mosaic import AZIMUTH, Mosaic, Scene, mean_error
 from mmpose_ext.volumetric.pose_drawing import PoseStyle
 from mmpose_ext.volumetric.prediction_files import (
@@ -305,7 +306,7 @@ def _style(config: Config, recording: Recording,
         raise DataError(config.filename, 'test_dataloader.dataset.skeleton',
                         'a skeleton', 'none, nor has the recording one')
     meta = load_skeleton(source, dataset.get('data_root', '.'))
-    names = tuple(meta['keypoint_id2name'].values())
+    names = keypoint_names(meta)
     count = predictions.points.shape[2]
     if len(names) != count or (predictions.keypoints
                                and predictions.keypoints != names):
