@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from mmpose.engine.hooks import PoseVisualizationHook
 from mmpose.structures import PoseDataSample
+from torch import Tensor
 
 from mmpose_ext.registry import HOOKS
 
@@ -55,12 +56,9 @@ class BatchVisualizationHook(PoseVisualizationHook):
               index: int,
               step: int,
               out_file: str | None = None) -> None:
-        image = data_batch['inputs'][index].permute(1, 2, 0).cpu().numpy()
-        if image.shape[-1] == 1:
-            image = np.repeat(image, 3, -1)
         self._visualizer.add_datasample(
             name,
-            np.ascontiguousarray(image.astype(np.uint8)),
+            self.image_of(data_batch, index),
             data_sample=outputs[index],
             draw_gt=True,
             show=self.show,
@@ -68,3 +66,20 @@ class BatchVisualizationHook(PoseVisualizationHook):
             kpt_thr=self.kpt_thr,
             out_file=out_file,
             step=step)
+
+    def image_of(self, data_batch: dict, index: int) -> Any:
+        """What the visualizer gets of a sample.
+
+        Args:
+            data_batch (dict): As the data loader gives it.
+            index (int): In the batch.
+        """
+        return to_image(data_batch['inputs'][index])
+
+
+def to_image(tensor: Tensor) -> np.ndarray:
+    """A picture (H, W, 3) uint8 of a tensor (3, H, W), or (1, H, W) grey."""
+    image = tensor.permute(1, 2, 0).cpu().numpy()
+    if image.shape[-1] == 1:
+        image = np.repeat(image, 3, -1)
+    return np.ascontiguousarray(image.astype(np.uint8))

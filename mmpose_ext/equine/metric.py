@@ -1,12 +1,9 @@
 """How far off points are, and average precision with other tolerances."""
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,8 +24,7 @@ from mmpose_ext.equine.keypoint_scores import (
     read_mean_pose,
 )
 from mmpose_ext.registry import METRICS
-from mmpose_ext.storage import DataError, atomic_file
-from mmpose_ext.storage.plain_files import without_nan
+from mmpose_ext.scoring.keypoint_files import leave_report
 from mmpose_ext.training.parameter_table import text_table
 
 _HEADLINE = 'PCK@0.2'
@@ -121,15 +117,8 @@ class HorseKeypointMetric(BaseMetric):
                                       self.mean_pose)
         logger = MMLogger.get_current_instance()
         logger.info(f'errors by keypoint\n{render_report(self.report)}')
-        folder = self.out_dir
-        if folder is None and logger.log_file is not None:
-            folder = str(Path(logger.log_file).parent)
-        if folder is not None:
-            try:
-                write_report(Path(folder), self.report)
-            except (OSError, DataError) as error:
-                # a training is never lost by its report
-                logger.warning(f'keypoint report not written: {error}')
+        leave_report(self.out_dir, self.report, ['count', *FIGURES, 'score'],
+                     _rows(self.report))
         return main_figures(self.report)
 
 
@@ -224,26 +213,6 @@ def render_report(report: dict[str, Any]) -> str:
             f'{swaps:.1%} of pairs; scores from {seen["score_thr"]:g} on: '
             f'precision {seen["precision"]:.3f}, '
             f'recall {seen["recall"]:.3f}')
-
-
-def write_report(folder: Path, report: dict[str, Any]) -> None:
-    """Write ``keypoints.csv``, a line a point, and ``keypoints.json``.
-
-    Args:
-        folder (Path): Made if need be.
-        report (dict): As :func:`keypoint_report` gives it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (atomic_file(folder / 'keypoints.csv') as temporary,
-          temporary.open('w', newline='') as stream):
-        writer = csv.DictWriter(stream, ['name', 'count', *FIGURES, 'score'])
-        writer.writeheader()
-        writer.writerows(
-            dict(without_nan(row), name=name)
-            for name, row in _rows(report).items())
-    with atomic_file(folder / 'keypoints.json') as temporary:
-        temporary.write_text(
-            json.dumps(without_nan(report), indent=1, allow_nan=False))
 
 
 def _rows(report: dict[str, Any]) -> dict[str, dict[str, float]]:

@@ -1,10 +1,7 @@
 """How far off 3D poses are."""
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +10,7 @@ from mmengine.logging import MMLogger
 from torch import Tensor
 
 from mmpose_ext.registry import METRICS
-from mmpose_ext.storage import DataError, atomic_file
-from mmpose_ext.storage.plain_files import without_nan
+from mmpose_ext.scoring.keypoint_files import leave_report
 from mmpose_ext.training import text_table
 from mmpose_ext.volumetric.pose_scores import (
     PoseResults3D,
@@ -114,15 +110,10 @@ class VolumetricMetric(BaseMetric):
         logger = MMLogger.get_current_instance()
         if 'all' in self.report:
             logger.info(f'errors by keypoint\n{render_report(self.report)}')
-        folder = self.out_dir
-        if folder is None and logger.log_file is not None:
-            folder = str(Path(logger.log_file).parent)
-        if folder is not None:
-            try:
-                write_report(Path(folder), self.report)
-            except (OSError, DataError) as error:
-                # a training is never lost by its report
-                logger.warning(f'keypoint report not written: {error}')
+            leave_report(self.out_dir, self.report,
+                         [*self.report['all'], 'trivial'], _rows(self.report))
+        else:
+            leave_report(self.out_dir, self.report, (), {})
         return main_figures(self.report)
 
 
@@ -185,29 +176,6 @@ def render_report(report: dict[str, Any]) -> str:
     return (f'{text_table(["", *columns, "MPJPE trivial"], lines)}\n'
             f'{report["count"]} poses, mm; the trivial answer is the mean '
             f'pose in the frame of each grid: ratio {report["ratio"]:.1%}')
-
-
-def write_report(folder: Path, report: dict[str, Any]) -> None:
-    """Write ``keypoints.csv``, a line a keypoint, and ``keypoints.json``.
-
-    Args:
-        folder (Path): Made if need be.
-        report (dict): As :func:`pose_report` gives it; without labels there
-            is no table.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if 'all' in report:
-        with (atomic_file(folder / 'keypoints.csv') as temporary,
-              temporary.open('w', newline='') as stream):
-            writer = csv.DictWriter(stream,
-                                    ['name', *report['all'], 'trivial'])
-            writer.writeheader()
-            writer.writerows(
-                dict(without_nan(row), name=name)
-                for name, row in _rows(report).items())
-    with atomic_file(folder / 'keypoints.json') as temporary:
-        temporary.write_text(
-            json.dumps(without_nan(report), indent=1, allow_nan=False))
 
 
 def _rows(report: dict[str, Any]) -> dict[str, dict[str, float]]:

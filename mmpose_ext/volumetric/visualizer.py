@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from mmpose.structures import PoseDataSample
 
-from mmpose_ext.drawing.hook import BatchVisualizationHook
+from mmpose_ext.drawing.hook import BatchVisualizationHook, to_image
 from mmpose_ext.drawing.visualizer import PictureVisualizer
 from mmpose_ext.registry import HOOKS, VISUALIZERS
 from mmpose_ext.volumetric.mosaic import Mosaic, Scene
@@ -37,20 +37,9 @@ class VolumetricVisualizationHook(BatchVisualizationHook):
     ``PoseVisualizationHook``.
     """
 
-    def _draw(self,
-              name: str,
-              data_batch: dict,
-              outputs: Sequence[PoseDataSample],
-              index: int,
-              step: int,
-              out_file: str | None = None) -> None:
-        views = [
-            np.ascontiguousarray(
-                batch[index].permute(1, 2, 0).cpu().numpy().astype(np.uint8))
-            for batch in data_batch['inputs']]
-        self._visualizer.add_datasample(
-            name, views, data_sample=outputs[index], show=self.show,
-            wait_time=self.wait_time, out_file=out_file, step=step)
+    def image_of(self, data_batch: dict, index: int) -> list[Array]:
+        """The views (H, W, 3) of a sample."""
+        return [to_image(batch[index]) for batch in data_batch['inputs']]
 
 
 @VISUALIZERS.register_module()

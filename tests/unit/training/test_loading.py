@@ -1,4 +1,4 @@
-"""Weights come whole, and faults as one error."""
+"""Weights come whole, a split in order, and faults as one error."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -6,10 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 from torch import nn
+from torch.utils.data import Dataset
 
 from mmpose_ext.storage import DataError
-from mmpose_ext.training import choose_device, load_whole
+from mmpose_ext.training import (
+    build_serial_loader,
+    choose_device,
+    keypoint_names,
+    load_whole,
+)
 
 
 def test_a_device_that_is_not_there_is_one_error() -> None:
@@ -46,3 +53,48 @@ def test_damaged_files_are_refused(tmp_path: Path,
         (tmp_path / 'a.pth').write_bytes(content)
     with pytest.raises(DataError, match=r'a\.pth'):
         load_whole(nn.Linear(2, 3), tmp_path / 'a.pth', Config())
+
+
+@DATASETS.register_module()
+class _Numbers(Dataset):
+
+    def __init__(self, count: int, cache: bool = False) -> None:
+        self.count, self.cache = count, cache
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def config(seed: int) -> Config:
+    return Config(dict(
+        train_dataloader=dict(
+            batch_size=2, num_workers=3, persistent_workers=True,
+            prefetch_factor=4, sampler=dict(type='DefaultSampler',
+                                            shuffle=True),
+            dataset=dict(type='_Numbers', count=9, cache=True)),
+        randomness=dict(seed=seed)))
+
+
+def test_a_split_is_read_in_this_process_in_the_order_of_a_training() -> None:
+    loader = build_serial_loader(config(3), 'train', ['cache'])
+    assert loader.num_workers == 0 and not loader.dataset.cache
+    order = list(loader.sampler)
+    assert sorted(order) == list(range(9))
+    assert list(build_serial_loader(config(3), 'train').sampler) == order
+    assert list(build_serial_loader(config(4), 'train').sampler) != order
+
+
+def test_a_split_that_the_config_has_not_is_named() -> None:
+    with pytest.raises(DataError, match='val_dataloader'):
+        build_serial_loader(config(0), 'val')
+
+
+def test_names_come_in_the_order_of_their_numbers() -> None:
+    assert keypoint_names({'keypoint_id2name': {10: 'c', 2: 'b', 0: 'a'}}) == (
+        'a', 'b', 'c')
+    assert keypoint_names({'keypoint_id2name': {'10': 'b', '9': 'a'}}) == (
+        'a', 'b')
+    assert keypoint_names(None) == keypoint_names({}) == ()
