@@ -141,7 +141,7 @@ def _paint_arena(rng: np.random.Generator, positions: Array, rays: Array,
     down = np.minimum(rays[..., 2:], -1e-6)
     spot = start - rays * (start[..., 2:] / down)
     map_at = ((spot[..., :2] + _REACH_MM) / _CELL_MM - .5).astype(np.float32)
-    far = np.linalg.norm(spot[..., :2], axis=-1)
+    far = np.sqrt(_square(spot))
     tone = (rng.uniform(.50, .64) * np.array([.98, 1., 1.03])
             * rng.normal(1, .03, 3)).astype(np.float32)
     litter = _litter(rng)
@@ -151,7 +151,7 @@ def _paint_arena(rng: np.random.Generator, positions: Array, rays: Array,
         cv2.remap(litter, view[..., 0], view[..., 1], cv2.INTER_LINEAR,
                   borderMode=cv2.BORDER_REFLECT) for view in grain_at])
     # brighter below the lamp
-    glow = np.exp(-((spot[..., :2] - 260 * light[:2])**2).sum(-1) / 4.5e5)
+    glow = np.exp(-_square(spot[..., :2] - 260 * light[:2]) / 4.5e5)
     bench = (np.array([.30, .285, .275])
              * rng.uniform(.8, 1.2)).astype(np.float32)
     inside = np.clip((FLOOR_MM - far) / 1.5 + .5, 0, 1)[..., None]
@@ -166,6 +166,11 @@ def _paint_arena(rng: np.random.Generator, positions: Array, rays: Array,
         [.10, .105, .12], np.float32)
     floor_at = np.where(inside > .5, map_at, -10).astype(np.float32)
     return np.clip(image, 0, 1).astype(np.float32), floor_at
+
+
+def _square(ways: Array) -> Array:
+    """Squares (...) of the level parts of ways (..., 2 or 3)."""
+    return np.asarray(ways[..., 0]**2 + ways[..., 1]**2)
 
 
 def _litter(rng: np.random.Generator) -> Array:
@@ -189,9 +194,9 @@ def _litter(rng: np.random.Generator) -> Array:
 def _paint_wall(image: Array, start: Array, rays: Array, light: Array,
                 tone: Array) -> None:
     """Paint the round wall over what lies behind it."""
-    square = (rays[..., :2]**2).sum(-1)
-    half = (rays[..., :2] * start[..., :2]).sum(-1)
-    rest = (start[..., :2]**2).sum(-1) - FLOOR_MM**2
+    square = _square(rays)
+    half = rays[..., 0] * start[..., 0] + rays[..., 1] * start[..., 1]
+    rest = _square(start) - FLOOR_MM**2
     root = half**2 - square * rest
     root = np.where(root > 0, root, np.nan)
     # the far side is seen from within, the near one hides it
@@ -231,9 +236,10 @@ def render(scene: Scene, bodies: Sequence[Body],
     for v, position in enumerate(scene.cameras.positions):
         image = _sense(scene, v, shadow, rng)
         front = np.flatnonzero(normals @ position > away)
-        pixels, depths = scene.cameras.select([v]).project(points[front])
+        pixels, depths = scene.cameras.select([v]).project(
+            points.take(front, axis=0))
         nearest = _splat(pixels[0], depths[0], image.shape[:2])
-        _blend(image, nearest, shades[front] * scene.gain[v])
+        _blend(image, nearest, shades.take(front, axis=0) * scene.gain[v])
         shown.append(View(cv2.convertScaleAbs(image), nearest, depths[0],
                           owners[front]))
     return shown
@@ -273,8 +279,7 @@ def _is_lit(light: Array, points: Array) -> Array:
     cell = ((plane + _REACH_MM) / _SHADOW_CELL_MM).clip(0, side - 1)
     code = cell.astype(int) @ [side, 1]
     first = np.full(side**2, np.inf)
-    order = np.argsort(-depth)
-    first[code[order]] = depth[order]
+    np.minimum.at(first, code, depth)
     behind = depth - first[code] - _SHADOW_SLACK_MM
     return 1 - .8 * np.clip(behind / 4, 0, 1)
 
@@ -311,13 +316,11 @@ def _splat(pixels: Array, depths: Array, shape: tuple[int, int]) -> Array:
     # farther ones first; small integers sort fast
     code = (depths[inside] * _DEPTH_STEPS).astype(np.uint16)
     order = inside[np.argsort(code, kind='stable')[::-1]]
-    # a margin takes what sticks out of the image
-    stride = width + 2
-    at = (y[order] + 1) * stride + x[order] + 1
-    around = (np.arange(-1, 2)[:, None] * stride + np.arange(-1, 2)).ravel()
-    canvas = np.full((height + 2) * stride, -1, np.int32)
-    canvas[(at[:, None] + around).ravel()] = np.repeat(order, 9)
-    return canvas.reshape(height + 2, stride)[1:-1, 1:-1]
+    rank = np.full((height, width), -1, np.float32)
+    rank[y[order], x[order]] = np.arange(len(order))
+    # a point covers the pixels around it too
+    wide = cv2.dilate(rank, np.ones((3, 3), np.uint8)).astype(np.int32)
+    return np.append(order, -1).astype(np.int32)[wide]
 
 
 def _blend(image: Array, nearest: Array, shades: Array) -> None:
@@ -332,10 +335,9 @@ def _blend(image: Array, nearest: Array, shades: Array) -> None:
     height, width = window.shape[:2]
     area = (slice(_FINE * top, _FINE * (top + height)),
             slice(_FINE * left, _FINE * (left + width)))
-    there = there[area]
-    canvas = np.zeros((*there.shape, 4), np.float32)
-    canvas[there, :3] = shades[nearest[area][there]]
-    canvas[there, 3] = 1
+    covers = np.zeros((len(shades) + 1, 4), np.float32)  # -1 is the last
+    covers[:-1, :3], covers[:-1, 3] = shades, 1
+    canvas = covers.take(nearest[area], axis=0, mode='wrap')
     small = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), _BLUR_PX)
     window *= 1 - small[..., 3:]

@@ -243,40 +243,25 @@ def rest(build: Build) -> tuple[Skin, Stance]:
     return cover(build, stance), stance
 
 
-def paint_coat(rng: np.random.Generator, build: Build) -> Array:
-    """Colours (N, 3) of the skin: a hooded rat with its left ear tagged.
+def paint_coat(rng: np.random.Generator, build: Build,
+               coat: str = 'hooded') -> Array:
+    """Colours (N, 3) of the skin of a rat with its left ear tagged.
 
-    Head and shoulders are dark, a stripe runs down the back, and spots of
-    dye tell left from right: one on the left thigh, one on the right
-    shoulder.
+    Spots of dye tell left from right: one on the left thigh, one on the
+    right shoulder.
 
     Args:
-        rng (Generator): Where the markings end.
+        rng (Generator): The shades, and where the markings end.
         build (Build): The animal.
+        coat (str): ``hooded``, whose head and shoulders are dark, with a
+            stripe down the back, or ``agouti``, brown all over with a grey
+            belly. Defaults to 'hooded'.
     """
     skin, stance = rest(build)
     points = skin.points[0]
     at = {name: stance.points[0, i] for i, name in enumerate(NAMES)}
-    white = np.array([.86, .83, .78]) * rng.uniform(.93, 1.03)
-    dark = np.array([.17, .14, .125]) * rng.uniform(.8, 1.5)
+    colours = _COATS[coat](rng, skin, at)
     pink = np.array([.83, .60, .55])
-    wave = _patches(rng, points)
-    # hood: ahead of a ragged line behind the shoulders
-    edge = at['SpineF'][0] - rng.uniform(2, 14)
-    hood = points[:, 0] - edge + 7 * wave + .25 * (points[:, 2] - 50)
-    stripe = (rng.uniform(5, 8) - np.abs(points[:, 1]) + 4 * wave
-              + .8 * np.minimum(points[:, 2] - 56, 0))
-    cover_dark = _soft(np.maximum(hood, stripe), 2.)
-    for name in ('legL', 'legR', 'tail'):
-        cover_dark[skin.parts[name]] = 0
-    for side in 'LR':
-        arm = skin.parts[f'arm{side}']
-        cover_dark[arm] *= _soft(
-            points[arm, 2] - at[f'Elbow{side}'][2] - 3 + 3 * wave[arm], 2.)
-    # a pale muzzle and throat
-    cover_dark *= 1 - .75 * _soft(
-        18 - np.linalg.norm(points - at['Snout'] - [4, 0, -6], axis=-1), 2.)
-    colours = white + cover_dark[:, None] * (dark - white)
     for name, joint in (('leg', 'Ankle'), ('arm', 'Wrist')):
         for side in 'LR':
             rows = skin.parts[f'{name}{side}']
@@ -297,6 +282,50 @@ def paint_coat(rng: np.random.Generator, build: Build) -> Array:
     tag = np.linalg.norm(points[ear] - at['EarL'] - [1, 2, 0], axis=-1) < 6
     colours[ear][tag] = [.92, .78, .10]
     return np.clip(colours, 0, 1)
+
+
+def _hooded(rng: np.random.Generator, skin: Skin,
+            at: dict[str, Array]) -> Array:
+    """White, with a dark hood and a stripe down the back."""
+    points = skin.points[0]
+    white = np.array([.86, .83, .78]) * rng.uniform(.93, 1.03)
+    dark = np.array([.17, .14, .125]) * rng.uniform(.8, 1.5)
+    wave = _patches(rng, points)
+    # hood: ahead of a ragged line behind the shoulders
+    edge = at['SpineF'][0] - rng.uniform(2, 14)
+    hood = points[:, 0] - edge + 7 * wave + .25 * (points[:, 2] - 50)
+    stripe = (rng.uniform(5, 8) - np.abs(points[:, 1]) + 4 * wave
+              + .8 * np.minimum(points[:, 2] - 56, 0))
+    cover_dark = _soft(np.maximum(hood, stripe), 2.)
+    for name in ('legL', 'legR', 'tail'):
+        cover_dark[skin.parts[name]] = 0
+    for side in 'LR':
+        arm = skin.parts[f'arm{side}']
+        cover_dark[arm] *= _soft(
+            points[arm, 2] - at[f'Elbow{side}'][2] - 3 + 3 * wave[arm], 2.)
+    # a pale muzzle and throat
+    cover_dark *= 1 - .75 * _soft(
+        18 - np.linalg.norm(points - at['Snout'] - [4, 0, -6], axis=-1), 2.)
+    return white + cover_dark[:, None] * (dark - white)
+
+
+def _agouti(rng: np.random.Generator, skin: Skin,
+            at: dict[str, Array]) -> Array:
+    """Brown, darker along the back, with a grey belly and throat."""
+    points = skin.points[0]
+    brown = np.array([.43, .335, .235]) * rng.uniform(.85, 1.1)
+    grey = np.array([.63, .60, .56]) * rng.uniform(.93, 1.05)
+    wave = _patches(rng, points)
+    back = _soft(14 - np.abs(points[:, 1]) + 5 * wave, 8.)
+    colours = brown * (1.12 - .34 * back[:, None] + .08 * wave[:, None])
+    belly = _soft(at['ElbowL'][2] + 6 + 4 * wave - points[:, 2], 5.)
+    colours += belly[:, None] * (grey - colours)
+    # ticked: every hair has dark and light bands
+    return np.asarray(
+        colours * (1 + .12 * rng.standard_normal((len(points), 1))))
+
+
+_COATS = {'hooded': _hooded, 'agouti': _agouti}
 
 
 def _mark(skin: Skin, colours: Array, part: str, middle: Array,

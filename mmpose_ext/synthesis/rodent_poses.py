@@ -7,6 +7,7 @@ points; the 23 keypoints are those of the profile rat23.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,9 +109,16 @@ class Stance:
     tail: Array
 
 
-def draw_build(rng: np.random.Generator) -> Build:
-    """Make up an animal; proportions differ by some per cent."""
-    size = rng.uniform(.95, 1.05)
+def draw_build(rng: np.random.Generator,
+               sizes: tuple[float, float] = (.95, 1.05)) -> Build:
+    """Make up an animal; proportions differ by some per cent.
+
+    Args:
+        rng (Generator): Its proportions.
+        sizes (tuple[float, float]): The smallest and the largest that it
+            may be; 1 is middling. Defaults to (.95, 1.05).
+    """
+    size = rng.uniform(*sizes)
 
     def vary(length: Array) -> Array:
         return size * length * rng.normal(1, .025, np.shape(length))
@@ -148,10 +156,29 @@ def draw_motion(rng: np.random.Generator, count: int, fps: float) -> Motion:
         count (int): Time points T.
         fps (float): Time points a second.
     """
-    wanted = _draw_wishes(rng, count, fps)
-    wanted = gaussian_filter1d(wanted, _SMOOTH_S * fps, axis=0)
-    speed, turning = wanted[:, 0], wanted[:, 1]
-    place, heading, speed = _walk(rng, speed, turning, fps)
+    wanted = smooth(draw_wishes(rng, count, fps), fps)
+    place, heading, speed = _walk(rng, wanted[:, 0], wanted[:, 1], fps)
+    return animate(rng, wanted, place, heading, speed, fps)
+
+
+def smooth(track: Array, fps: float) -> Array:
+    """A track over time (T, ...) without its corners."""
+    return np.asarray(gaussian_filter1d(track, _SMOOTH_S * fps, axis=0))
+
+
+def animate(rng: np.random.Generator, wanted: Array, place: Array,
+            heading: Array, speed: Array, fps: float) -> Motion:
+    """Give a way to go the posture and the paws that belong to it.
+
+    Args:
+        rng (Generator): Where a stride begins, and how head and tail sway.
+        wanted (ndarray): (T, 13) from :func:`draw_wishes`, smooth.
+        place (ndarray): (T, 2) of SpineL, mm.
+        heading (ndarray): (T,) of the pelvis.
+        speed (ndarray): (T,) ahead, mm/s, not below 0.
+        fps (float): Time points a second.
+    """
+    count = len(wanted)
     rate = np.where(speed > 20, .9 + speed / 110, .0)  # strides a second
     phase = rng.random() + np.cumsum(rate) / fps
     angles = np.radians(wanted[:, 3:11])
@@ -170,9 +197,20 @@ def draw_motion(rng: np.random.Generator, count: int, fps: float) -> Motion:
         tail=curl * np.sqrt(fps) * [.5, .15])
 
 
-def _draw_wishes(rng: np.random.Generator, count: int, fps: float) -> Array:
-    """What is asked of each time point, (T, 13)."""
-    names = list(_BEHAVIOURS)
+def draw_wishes(rng: np.random.Generator, count: int, fps: float,
+                names: Sequence[str] = tuple(_BEHAVIOURS)) -> Array:
+    """Make up what is asked of each time point, (T, 13).
+
+    A wish has a speed in mm/s, a turning in rad/s, a height in mm, eight
+    angles in degrees, reach and groom.
+
+    Args:
+        rng (Generator): What is asked, and for how long.
+        count (int): Time points T.
+        fps (float): Time points a second.
+        names (Sequence[str]): Behaviours to choose from, at least two.
+            Defaults to all.
+    """
     shares = np.array([_BEHAVIOURS[name][0] for name in names])
     rows: list[Array] = []
     last = -1

@@ -19,6 +19,7 @@ from mmpose_ext.storage import (
     read_com3d,
     read_label3d,
 )
+from mmpose_ext.synthesis import arena_films
 from mmpose_ext.synthesis import volumetric as world_of
 from mmpose_ext.synthesis.arena_cameras import draw_rig
 from mmpose_ext.synthesis.arena_scenes import Body, draw_scene, render, see
@@ -43,13 +44,17 @@ LINKS = np.array([
     (15, 16), (16, 17), (17, 18), (19, 20), (20, 21), (21, 22)])
 SIZE = (320, 256)
 SESSIONS = (*(f'train_{i + 1}' for i in range(8)), 'val', 'test')
+PAIRS = (*(f'pair_{i + 1}' for i in range(10)), 'pair_val', 'pair_test')
+PLANS = world_of.plan_world(80)
 
 
 @pytest.fixture(scope='module')
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp('world') / 'deep' / 'volumetric'
     assert world_of.write_world(out, seed=3, size=80) == {
-        name: 10 if name.startswith('train') else 20 for name in SESSIONS}
+        **{name: 10 if name.startswith('train') else 20
+           for name in SESSIONS},
+        **dict(zip(PAIRS, (2, 2, 2, 2, 4, 12), strict=True))}
     return out
 
 
@@ -196,11 +201,11 @@ def test_rigs_distort_and_look_at_the_arena(rig: Cameras) -> None:
 
 def test_layout_is_that_of_a_laboratory(world: Path) -> None:
     assert {path.name for path in world.iterdir()} == {
-        *SESSIONS, 'README.txt'}
+        *SESSIONS, *PAIRS, 'README.txt'}
     assert 'seed 3' in (world / 'README.txt').read_text()
-    for split in SESSIONS:
-        first = 1000 if split == 'test' else 0
-        count = 15 if split.startswith('train') else 30
+    for split in (*SESSIONS, *PAIRS):
+        first = 1000 if split.endswith('test') else 0
+        count = PLANS[split].times
         recording = world / split
         settings = json.loads((recording / 'recording.json').read_text())
         assert settings == {'pixel_origin': 1, 'fps': 10.}
@@ -218,7 +223,7 @@ def test_layout_is_that_of_a_laboratory(world: Path) -> None:
 
 
 def test_labels_reproject_as_opencv_says(world: Path) -> None:
-    for split in SESSIONS:
+    for split in (*SESSIONS, *PAIRS):
         content = io.loadmat(world / split / 'label3d_dannce.mat',
                              simplify_cells=True)
         for camera, label in zip(content['params'], content['labelData'],
@@ -260,8 +265,8 @@ def test_frames_of_a_time_point_show_it(world: Path) -> None:
     record = read_label3d(world / 'val' / 'label3d_dannce.mat')
     exact = truth(world / 'val')
     view = int((record.frames[0] - record.frames[0, 0]).argmax())
-    camera = world_of.draw_session(
-        3, SESSIONS.index('val'), 1).scene.cameras.select([view])
+    camera = arena_films.draw_session(
+        3, PLANS['val'], 1).scene.cameras.select([view])
     video = ChunkedVideo(world / 'val' / 'videos' / f'Camera{view + 1}')
     stack = np.stack([video.read(i) for i in range(video.stop)]).astype(int)
     moved = np.abs(stack - np.median(stack, 0)).max(-1) > 25
@@ -278,28 +283,136 @@ def test_frames_of_a_time_point_show_it(world: Path) -> None:
 
 def test_recordings_are_of_different_animals_and_rigs(world: Path) -> None:
     records = [read_label3d(world / split / 'label3d_dannce.mat')
-               for split in SESSIONS]
+               for split in (*SESSIONS, *PAIRS)]
     for one, other in zip(records, records[1:], strict=False):
         assert not np.allclose(one.calibrations[0].translation,
                                other.calibrations[0].translation, atol=1)
     heads = [np.nanmean(np.linalg.norm(
-        record.points[:, 0] - record.points[:, 3], axis=-1))
-             for record in records]
-    assert len({round(head, 3) for head in heads}) == len(SESSIONS)
+        record.points[:, first] - record.points[:, first + 3], axis=-1))
+             for record in records
+             for first in range(0, record.points.shape[1], 23)]
+    assert len({round(head, 3) for head in heads}) == len(
+        SESSIONS) + 2 * len(PAIRS)
 
 
 def test_same_seed_same_files(world: Path, tmp_path: Path) -> None:
-    world_of.write_recording(tmp_path / 'val', 3, SESSIONS.index('val'), 20)
-    assert len(list((world / 'val').rglob('*'))) == len(
-        list((tmp_path / 'val').rglob('*')))
-    for path in (world / 'val').rglob('*'):
-        if path.is_file():
-            twin = tmp_path / path.relative_to(world)
-            assert path.read_bytes() == twin.read_bytes(), path
-    other = world_of.draw_session(4, 0, 30)
+    for name in ('val', 'pair_1'):
+        arena_films.write_recording(tmp_path / name, 3, PLANS[name])
+        assert len(list((world / name).rglob('*'))) == len(
+            list((tmp_path / name).rglob('*')))
+        for path in (world / name).rglob('*'):
+            if path.is_file():
+                twin = tmp_path / path.relative_to(world)
+                assert path.read_bytes() == twin.read_bytes(), path
+    one, other = (arena_films.draw_session(seed, PLANS['train_1'], 30)
+                  for seed in (3, 4))
     assert not np.allclose(other.scene.cameras.translations,
-                           world_of.draw_session(3, 0, 30)
-                           .scene.cameras.translations)
+                           one.scene.cameras.translations)
+
+
+def test_single_rats_stay_what_they_were() -> None:
+    """Results on record were found with them."""
+    for name, snout, camera in (
+            ('train_1', [-3.135, -122.406, 26.227], [9.032, 24.493, 733.438]),
+            ('test', [57.935, 117.721, 46.100], [4.218, 27.505, 682.005])):
+        session = arena_films.draw_session(
+            0, world_of.plan_world(400)[name], 40)
+        animal, = session.animals
+        points = pose_rat(animal.build, animal.motion).points
+        np.testing.assert_allclose(points[39, 0], snout, atol=.01)
+        np.testing.assert_allclose(session.scene.cameras.translations[0],
+                                   camera, atol=.01)
+
+
+def test_most_time_points_of_pairs_are_unlabelled() -> None:
+    plans = world_of.plan_world(400)
+    train = [plans[name] for name in PAIRS[:10]]
+    assert sum(plan.labels for plan in train) == 20
+    assert sum(plan.times - plan.labels for plan in train) == 400
+    assert (plans['pair_test'].labels, plans['pair_test'].times) == (60, 60)
+    numbers = [plan.number for plan in plans.values()]
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_labels_and_tracks_of_pairs_are_the_truth(world: Path) -> None:
+    for split in PAIRS:
+        exact = truth(world / split)
+        times = PLANS[split].times
+        assert exact['keypoints'].shape == (times, 2, 23, 3)
+        assert exact['visible'].shape == (times, 4, 2, 23)
+        record = read_label3d(world / split / 'label3d_dannce.mat')
+        rows = np.searchsorted(exact['sample_ids'], record.label_ids)
+        assert rows[0] == 0 and rows[-1] == times - 1
+        assert np.ptp(np.diff(rows)) <= 1
+        labels = record.points.reshape(-1, 2, 23, 3)
+        hidden = ~exact['visible'][rows].any(1)
+        assert (np.isnan(labels).all(-1) == hidden).all()
+        np.testing.assert_allclose(
+            labels[~hidden], exact['keypoints'][rows][~hidden])
+        assert 0 < hidden.mean() < .25
+        track = read_com3d(world / split / 'com3d.mat')
+        assert track.points.shape == (times, 2, 3)
+        np.testing.assert_allclose(exact['com'],
+                                   exact['keypoints'].mean(2))
+        off = np.linalg.norm(track.points - exact['com'], axis=-1)
+        assert 1 < off.mean() < 3 and off.max() < 7
+
+
+def test_pictures_show_whose_label_it_is(world: Path) -> None:
+    """A point that a camera sees has the colour of its animal there."""
+    record = read_label3d(world / 'pair_test' / 'label3d_dannce.mat')
+    exact = truth(world / 'pair_test')
+    seen = exact['visible']
+    backs = [NAMES.index('HipR'), NAMES.index('KneeR')]  # white, and brown
+    bright: list[list[float]] = [[], []]
+    for view, name in enumerate(record.names):
+        video = ChunkedVideo(world / 'pair_test' / 'videos' / name)
+        for time, frame in enumerate(exact['frames'][:, view]):
+            image = video.read(int(frame)).astype(float)
+            pixels = record.pixels[view, time].reshape(2, 23, 2) - 1
+            for animal in range(2):
+                for point in backs:
+                    if seen[time, view, animal, point]:
+                        x, y = np.rint(pixels[animal, point]).astype(int)
+                        bright[animal].append(image[y, x].mean())
+    assert min(map(len, bright)) > 10
+    assert np.median(bright[0]) > 1.6 * np.median(bright[1])
+    light, dark = (np.array(each) for each in bright)
+    assert (light[:, None] > dark).mean() > .9
+
+
+def test_rats_of_a_pair_hide_each_other(world: Path) -> None:
+    """Alone before the same cameras, more of each would be seen."""
+    exact = truth(world / 'pair_1')
+    plan = PLANS['pair_1']
+    early = int(np.ptp(exact['frames'][0]))
+    session = arena_films.draw_session(3, plan, plan.times + early)
+    cameras, rows = session.scene.cameras, list(range(0, plan.times, 5))
+    more = 0
+    for i, animal in enumerate(session.animals):
+        stance = take(pose_rat(animal.build, animal.motion),
+                      np.array(rows) + early)
+        np.testing.assert_allclose(stance.points, exact['keypoints'][rows, i])
+        skin = cover(animal.build, stance)
+        for k, row in enumerate(rows):
+            body = Body(skin.points[k], skin.normals[k], animal.coat)
+            views = render(session.scene, [body], np.random.default_rng(0))
+            alone = see(views, cameras, stance.points[k], keypoint_depths())
+            together = exact['visible'][row, :, i]
+            # dots beside each other may fall on one fine pixel
+            assert (together & ~alone).sum() <= 1
+            more += int((alone & ~together).sum())
+    assert more > 2 * len(rows)  # of 184 points in four views
+
+
+def test_coats_of_a_pair_differ(animal: tuple) -> None:
+    build = animal[0]
+    hooded, agouti = (paint_coat(np.random.default_rng(1), build, coat)
+                      for coat in arena_films.COATS)
+    legs = cover(build, take(animal[1], slice(0, 1))).parts['legR']
+    assert hooded[legs].mean() > agouti[legs].mean() + .2
+    for coat in (hooded, agouti):  # left is told from right on both
+        assert np.abs(coat - [.92, .78, .10]).max(1).min() < .01
 
 
 def test_bad_targets_are_refused(tmp_path: Path) -> None:
