@@ -6,8 +6,9 @@ points with a middle, I individuals.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ SOURCES = ('auto', 'file', 'label_file', 'labels')
 _NAMED_IDS = 6
 _BLOCK = 4096  # rows filtered at a time
 _FAR_SPANS = 1.  # animal lengths that no middle lies off its labels
+_EXCHANGED = .5  # share of an animal's labels that are nearer to another
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,37 @@ class BodyCentres:
         where: Place in it, for errors.
         sample_ids: (N,) int64.
         points: (N, I, 3) mm; NaN unknown.
+        files: I files of an animal each; () if ``source`` has all.
     """
 
     source: Path
     where: str
     sample_ids: Array
     points: Array
+    files: tuple[Path, ...] = ()
+
+    def file_of(self, animal: int) -> Path:
+        """The file with an animal's middles."""
+        return self.files[animal] if self.files else self.source
+
+    def place_of(self, animal: int) -> str:
+        """Where an animal's middles are, in words."""
+        return place_of(self.files or (self.source, ), animal,
+                        self.points.shape[1])
+
+
+def place_of(files: Sequence[Path], animal: int, count: int) -> str:
+    """Where an animal is, in words.
+
+    Args:
+        files (Sequence[Path]): One file, or one an animal.
+        animal (int): Its number, from 0.
+        count (int): Animals in all.
+    """
+    if len(files) > 1:
+        return files[animal].name
+    return files[0].name if count == 1 else (
+        f'animal {animal + 1} of {files[0].name}')
 
 
 def read_body_centres(record: Label3D, com_file: Path | None,
@@ -155,23 +182,26 @@ def filter_centres(centres: BodyCentres, window: int | None) -> BodyCentres:
 
 
 def centres_at(centres: BodyCentres, sample_ids: Array, record: Label3D,
-               labels: Array) -> Array:
+               labels: Array, files: Sequence[Path] = ()) -> Array:
     """Middles of time points, after checks against the labels.
 
     Args:
         centres (BodyCentres): With rising ids.
         sample_ids (ndarray): (M,) of the time points, the labelled ones among
             them.
-        record (Label3D): The label file.
+        record (Label3D): The label file, or what was merged of several.
         labels (ndarray): (F, I, K, 3) its labels, mm.
+        files (Sequence[Path]): The label files, one an animal. Defaults to
+            (), all are in that of ``record``.
 
     Returns:
         ndarray: (M, I, 3) mm; NaN unknown.
 
     Raises:
         DataError: If a labelled time point has none, or the middles lie
-            elsewhere.
+            elsewhere or belong to other animals.
     """
+    files = files or (record.source, )
     com = np.full((len(sample_ids), *centres.points.shape[1:]), np.nan)
     _, rows, found = np.intersect1d(
         sample_ids, centres.sample_ids, assume_unique=True,
@@ -179,27 +209,81 @@ def centres_at(centres: BodyCentres, sample_ids: Array, record: Label3D,
     if not len(rows):
         raise DataError(
             centres.source, 'sampleID',
-            f'sampleIDs of {record.source.name}, {describe_ids(sample_ids)}',
+            f'sampleIDs of {files[0].name}, {describe_ids(sample_ids)}',
             f'{describe_ids(centres.sample_ids)}; none agrees',
             _explain_ids(centres.sample_ids, sample_ids, record))
     com[rows] = centres.points[found]
     at_labels = com[np.searchsorted(sample_ids, record.label_ids)]
+    check_identities(centres, at_labels, files, labels)
     labelled = np.isfinite(labels).all(-1).any(-1)
-    missing = (labelled & ~np.isfinite(at_labels).all(-1)).any(1)
+    lacking = labelled & ~np.isfinite(at_labels).all(-1)
+    missing = lacking.any(1)
     if missing.any():
         raise DataError(
-            centres.source, centres.where,
+            centres.file_of(int(lacking.any(0).argmax())), centres.where,
             'a middle of every labelled time point',
             f'none for {missing.sum()} of {len(missing)}: sampleID '
             f'{list_ids(record.label_ids[missing])}',
             _explain_ids(centres.sample_ids, record.label_ids, record)
             or "predict them, or com_source='labels' takes the centroids")
-    _check_near_labels(centres, at_labels, record, labels)
+    _check_near_labels(centres, at_labels, files, labels)
     return com
 
 
-def _check_near_labels(centres: BodyCentres, com: Array, record: Label3D,
-                       labels: Array) -> None:
+def check_identities(centres: BodyCentres, com: Array,
+                     files: Sequence[Path], labels: Array) -> None:
+    """Refuse labels of one animal with the middles of another.
+
+    Args:
+        centres (BodyCentres): Where the middles come from.
+        com (ndarray): (F, I, 3) the middles, mm; NaN unknown.
+        files (Sequence[Path]): The label file, or one an animal.
+        labels (ndarray): (F, I, K, 3) mm, NaN missing.
+
+    Raises:
+        DataError: If most labels of an animal are nearer to the middles of
+            another; names both.
+    """
+    count = com.shape[1]
+    _check_copies(centres)
+    apart = np.linalg.norm(centroids(labels)[:, :, None] - com[:, None],
+                           axis=-1)
+    own = np.diagonal(apart, axis1=1, axis2=2)
+    known = np.isfinite(own).sum(0)
+    # NaN, a middle or a label that is not there, is nearer to nothing
+    nearer = (apart < own[..., None]).sum(0)
+    strange = nearer > _EXCHANGED * known[:, None]
+    for animal, other in np.argwhere(strange).tolist():
+        if known[other] and not strange[other].any():
+            continue  # those middles are with their own animal
+        names = [place_of(files, i, count) for i in (animal, other)]
+        places = [centres.place_of(i) for i in (animal, other)]
+        several = len(files) > 1
+        raise DataError(
+            files[animal] if several else files[0],
+            'labelData.data_3d' + (
+                '' if several else f' of animal {animal + 1}'),
+            f'points about the middles of {places[0]}',
+            f'{nearer[animal, other]} of {known[animal]} nearer to those of '
+            f'{places[1]}', f'{names[0]} and {names[1]} look exchanged, or '
+            'else the middles are')
+
+
+def _check_copies(centres: BodyCentres) -> None:
+    """Two animals must not have the same middles."""
+    points = centres.points
+    known = np.isfinite(points).any((0, 2))
+    for one, other in combinations(np.flatnonzero(known).tolist(), 2):
+        if np.array_equal(points[:, one], points[:, other], equal_nan=True):
+            raise DataError(
+                centres.file_of(other), centres.where,
+                f'other middles than in {centres.place_of(one)}',
+                f'the same in {centres.place_of(other)}',
+                'one is a copy of the other')
+
+
+def _check_near_labels(centres: BodyCentres, com: Array,
+                       files: Sequence[Path], labels: Array) -> None:
     """Refuse middles of another recording, animal or unit."""
     middles = centroids(labels)
     apart = np.linalg.norm(com - middles, axis=-1)
@@ -208,18 +292,22 @@ def _check_near_labels(centres: BodyCentres, com: Array, record: Label3D,
         return
     corners = (np.nanmax(labels[known], -2), np.nanmin(labels[known], -2))
     span = float(np.median(np.linalg.norm(corners[0] - corners[1], axis=-1)))
-    distance = float(np.median(apart[known]))
-    if distance <= _FAR_SPANS * span:
-        return
-    ratio = np.nanmedian(np.linalg.norm(middles, axis=-1)) / max(
-        float(np.nanmedian(np.linalg.norm(com, axis=-1))), 1e-9)
-    raise DataError(
-        centres.source, centres.where,
-        f'middles near the labels of {record.source.name}, mm',
-        f'{distance:.1f} mm from their centroids in the median, animals '
-        f'being {span:.1f} mm long',
-        'they look like metres' if 300 < ratio < 3000 else
-        'they are of another recording or animal')
+    count = com.shape[1]
+    for animal in np.flatnonzero(known.any(0)).tolist():
+        there = known[:, animal]
+        distance = float(np.median(apart[there, animal]))
+        if distance <= _FAR_SPANS * span:
+            continue
+        ratio = np.median(np.linalg.norm(middles[there, animal], axis=-1)
+                          ) / max(float(np.median(np.linalg.norm(
+                              com[there, animal], axis=-1))), 1e-9)
+        raise DataError(
+            centres.file_of(animal), centres.where,
+            f'middles near the labels of {place_of(files, animal, count)}, '
+            'mm', f'{distance:.1f} mm from their centroids in the median, '
+            f'animals being {span:.1f} mm long',
+            'they look like metres' if 300 < ratio < 3000 else
+            'they are of another recording or animal')
 
 
 def describe_ids(ids: Array) -> str:

@@ -64,6 +64,14 @@ class ComImageDataset(Dataset):
             chance. Defaults to False.
         recording_settings (dict, optional): As there. Several animals in
             one file need ``num_keypoints``. Defaults to None.
+        shared_map (bool): Whether the animals share one map, see
+            :class:`~mmpose_ext.volumetric.com_peaks.ComSharedHeatmap`: time
+            points at which one is not labelled are left out, since its place
+            would count as empty. Defaults to False.
+
+    Attributes:
+        recordings (tuple[Recording]): All of them, opened.
+        shared_map (bool): As given.
 
     Raises:
         DataError: If a recording is damaged, or nothing is labelled.
@@ -78,7 +86,8 @@ class ComImageDataset(Dataset):
                  crop: Sequence[int] | None = None,
                  pipeline: Sequence[dict] = (),
                  test_mode: bool = False,
-                 recording_settings: dict | None = None) -> None:
+                 recording_settings: dict | None = None,
+                 shared_map: bool = False) -> None:
         self.test_mode = test_mode
         self.pipeline = Compose(pipeline)
         self.reduction = FrameReduction(factor, crop)
@@ -94,17 +103,20 @@ class ComImageDataset(Dataset):
                             'the same number of animals in each',
                             f'{sorted(individuals)}')
         self._metainfo = com_metainfo(individuals.pop())
+        self.recordings, self.shared_map = tuple(opened), shared_map
         self.samples: list[dict[str, Any]] = []
         rows = split_rows(
             data_root, [recording.name for recording in opened],
-            [np.flatnonzero(recording.labelled) for recording in opened],
+            [_labelled_rows(recording, shared_map) for recording in opened],
             split, split_by)
         for index, recording in enumerate(opened):
             self._add(recording, index, rows[index])
         if not self.samples:
             raise DataError(
                 data_root, f'split {split!r}', 'labelled time points',
-                f'none in {", ".join(item.name for item in opened)}')
+                f'none in {", ".join(item.name for item in opened)}',
+                'shared_map=True needs labels of all animals' if shared_map
+                else '')
         size = sum(sample['img'].nbytes for sample in self.samples)
         print_log(f'{data_root}, {split}: {len(self.samples)} pictures of '
                   f'{", ".join(item.name for item in opened)}, '
@@ -153,3 +165,10 @@ class ComImageDataset(Dataset):
                     com=com[i], cameras=cameras,
                     reduction=self.reduction.factor))
         recording.close()
+
+
+def _labelled_rows(recording: Recording, all_animals: bool) -> Array:
+    """Time points at which any animal, or each, is labelled."""
+    labelled = np.isfinite(recording.points).all(-1).any(-1)
+    return np.flatnonzero(
+        labelled.all(1) if all_animals else recording.labelled)

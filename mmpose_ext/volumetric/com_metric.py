@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -15,8 +15,24 @@ from mmpose_ext.geometry.triangulation import (
 )
 from mmpose_ext.registry import METRICS
 from mmpose_ext.volumetric.body_centres import centroids
+from mmpose_ext.volumetric.com_matching import match_views
+from mmpose_ext.volumetric.identity_linking import best_assignment
 
 Array = np.ndarray
+
+
+class JoinedViews(NamedTuple):
+    """Middles of I animals in V views.
+
+    Attributes:
+        found: Places (..., I, 3), errors in px of the frames as recorded,
+            and views used (V, ..., I).
+        scores: (V, ..., I) of the peaks; 0 where a view has none for an
+            animal.
+    """
+
+    found: Triangulation
+    scores: Array
 
 
 def triangulate_com(cameras: Cameras,
@@ -41,10 +57,63 @@ def triangulate_com(cameras: Cameras,
     Returns:
         Triangulation: Its errors in px of the frames as recorded.
     """
-    weights = np.where(scores >= min_score, np.clip(scores, 0, 1), 0.)
-    found = triangulate_robust(cameras, pixels, weights,
+    found = triangulate_robust(cameras, pixels, _weights(scores, min_score),
                                threshold_px / factor, min_views)
     return replace(found, errors_px=found.errors_px * factor)
+
+
+def join_views(cameras: Cameras,
+               pixels: Array,
+               scores: Array,
+               factor: int = 1,
+               threshold_px: float = 30.,
+               min_score: float = .2,
+               min_views: int = 2,
+               shared_map: bool = False) -> JoinedViews:
+    """Middles of several animals, from a map each or from one for all.
+
+    Args:
+        cameras (Cameras): V cameras of the reduced frames.
+        pixels (ndarray): (V, ..., I, 2) px of these.
+        scores (ndarray): (V, ..., I) peaks of the maps.
+        factor (int): As in :func:`triangulate_com`, like the next three.
+        threshold_px (float): As there.
+        min_score (float): As there.
+        min_views (int): As there.
+        shared_map (bool): Whether the peaks are of one map, so that a number
+            may be another animal's in another view. Defaults to False.
+
+    Returns:
+        JoinedViews: Middles; of a shared map in no order.
+    """
+    if not shared_map:
+        return JoinedViews(triangulate_com(
+            cameras, pixels, scores, factor, threshold_px, min_score,
+            min_views), scores)
+    views, animals = len(cameras), pixels.shape[-2]
+    shape = pixels.shape[1:-1]
+    pixels = pixels.reshape(views, -1, animals, 2)
+    scores = scores.reshape(views, -1, animals)
+    weights = _weights(scores, min_score)
+    points = np.full((pixels.shape[1], animals, 3), np.nan)
+    errors = np.full(points.shape[:2], np.nan)
+    peaks = np.full((views, *points.shape[:2]), -1)
+    for time in range(len(points)):
+        found, peaks[:, time] = match_views(
+            cameras, pixels[:, time], weights[:, time], animals,
+            threshold_px / factor, min_views)
+        points[time], errors[time] = found.points, found.errors_px * factor
+    used = peaks >= 0
+    own = np.take_along_axis(scores, np.maximum(peaks, 0), -1)
+    return JoinedViews(
+        Triangulation(points.reshape(*shape, 3), errors.reshape(shape),
+                      used.reshape(views, *shape)),
+        np.where(used, own, 0.).reshape(views, *shape))
+
+
+def _weights(scores: Array, min_score: float) -> Array:
+    """Weights of views by the peaks of their maps."""
+    return np.where(scores >= min_score, np.clip(scores, 0, 1), 0.)
 
 
 @METRICS.register_module()
@@ -56,6 +125,10 @@ class ComMetric(BaseMetric):
     point on which too few views agree counts as wrong in shares and medians,
     and is left out of means; ``found`` tells how many are none.
 
+    Of a map that animals share nobody knows who is who: what is found is
+    compared with the animals that it fits best, and so is the constant
+    answer. Distances in pictures are then of the peaks that have a say.
+
     ``save_best='com/mm_median'`` with ``rule='less'``.
 
     Args:
@@ -66,6 +139,9 @@ class ComMetric(BaseMetric):
         min_views (int): Views that must agree. Defaults to 2.
         limits_mm (Sequence[float]): Distances of the shares. Defaults to
             (5, 10).
+        shared_map (bool): Whether all animals have one map, see
+            :class:`~mmpose_ext.volumetric.com_peaks.ComSharedHeatmap`.
+            Defaults to False.
         collect_device (str): As in MMEngine. Defaults to ``cpu``.
         prefix (str, optional): Defaults to ``com``.
     """
@@ -77,6 +153,7 @@ class ComMetric(BaseMetric):
                  min_score: float = .2,
                  min_views: int = 2,
                  limits_mm: Sequence[float] = (5., 10.),
+                 shared_map: bool = False,
                  collect_device: str = 'cpu',
                  prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
@@ -84,6 +161,7 @@ class ComMetric(BaseMetric):
         self.min_score = min_score
         self.min_views = min_views
         self.limits_mm = tuple(limits_mm)
+        self.shared_map = shared_map
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep what is needed of each picture."""
@@ -91,13 +169,19 @@ class ComMetric(BaseMetric):
             found, true = sample['pred_instances'], sample['gt_instances']
             visible = np.asarray(true['keypoints_visible'])[0] > 0
             truth = np.asarray(true['keypoints'], np.float64)[0]
+            truth = np.where(visible[:, None], truth, np.nan)
+            pixels = np.asarray(found['keypoints'], np.float64)[0]
+            scores = np.asarray(found['keypoint_scores'], np.float64)[0]
+            if self.shared_map:
+                pixels = np.where(scores[:, None] >= self.min_score, pixels,
+                                  np.nan)
+                order = _best_order(pixels, truth)
+                pixels, scores = pixels[order], scores[order]
             self.results.append(dict(
                 time=(sample['recording_index'], sample['sample_id']),
                 view=sample['view'], com=sample['com'],
                 cameras=sample['cameras'], factor=sample['reduction'],
-                pixels=np.asarray(found['keypoints'], np.float64)[0],
-                scores=np.asarray(found['keypoint_scores'], np.float64)[0],
-                truth=np.where(visible[:, None], truth, np.nan)))
+                pixels=pixels, scores=scores, truth=truth))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Figures for the log."""
@@ -108,8 +192,9 @@ class ComMetric(BaseMetric):
         for item in results:
             by_time.setdefault(item['time'], []).append(item)
         times = sorted(by_time)
-        found = [self._triangulate(by_time[time]) for time in times]
         com = np.stack([by_time[time][0]['com'] for time in times])
+        found = [self._triangulate(by_time[time], there)
+                 for time, there in zip(times, com, strict=True)]
         points = np.stack([item.points for item in found])
         errors = np.linalg.norm(points - com, axis=-1)
         known = np.isfinite(com).all(-1)
@@ -118,6 +203,9 @@ class ComMetric(BaseMetric):
         for recording in np.unique(recordings):
             own = recordings == recording
             mean[own] = centroids(com[own].swapaxes(0, 1))
+        if self.shared_map:
+            mean = np.stack([answer[_best_order(answer, there)]
+                             for answer, there in zip(mean, com, strict=True)])
         trivial = np.linalg.norm(mean - com, axis=-1)[known]
         agreement = np.stack([item.errors_px for item in found])
         figures = self._figures(errors[known])
@@ -131,15 +219,20 @@ class ComMetric(BaseMetric):
             figures['trivial_mm_median'], 1e-9)
         return {**_pixel_figures(results), **figures}
 
-    def _triangulate(self, views: list[dict]) -> Triangulation:
-        """The middles (I, 3) of a time point."""
+    def _triangulate(self, views: list[dict], com: Array) -> Triangulation:
+        """The middles (I, 3) of a time point, of the animals at ``com``."""
         cameras = views[0]['cameras'].select(
             [item['view'] for item in views])
-        return triangulate_com(
+        found, _ = join_views(
             cameras, np.stack([item['pixels'] for item in views]),
             np.stack([item['scores'] for item in views]),
             views[0]['factor'], self.threshold_px, self.min_score,
-            self.min_views)
+            self.min_views, self.shared_map)
+        if not self.shared_map:
+            return found
+        order = _best_order(found.points, com)
+        return Triangulation(found.points[order], found.errors_px[order],
+                             found.used[:, order])
 
     def _figures(self, errors: Array) -> dict[str, float]:
         """Of distances (N,) mm, NaN where too few views agree."""
@@ -150,6 +243,11 @@ class ComMetric(BaseMetric):
         for limit in self.limits_mm:
             figures[f'within@{limit:g}mm'] = _mean(wrong <= limit)
         return figures
+
+
+def _best_order(found: Array, true: Array) -> Array:
+    """Which of the places (I, D) found is each of the true ones."""
+    return best_assignment(np.linalg.norm(true[:, None] - found, axis=-1))
 
 
 def _pixel_figures(results: list[dict]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmpose_ext.storage import DataError
 from mmpose_ext.storage.checks import is_shown
+from mmpose_ext.volumetric.individual_files import list_files
 from mmpose_ext.volumetric.recordings import (
     LABEL_FILES,
     Recording,
@@ -71,7 +72,10 @@ def open_once(folder: Path, settings: Mapping[str, Any]) -> Recording:
     Raises:
         DataError: As there.
     """
-    files = [*folder.rglob('*'), folder / str(settings.get('com_file', ''))]
+    files = [*folder.rglob('*')]
+    for name in ('label_file', 'com_file'):  # they may lie elsewhere
+        if settings.get(name):
+            files += list_files(folder, settings[name], name)
     stamp = tuple(sorted(
         (str(file), file.stat().st_mtime_ns, file.stat().st_size)
         for file in files if file.is_file()))

@@ -13,10 +13,11 @@ import numpy as np
 from mmpose_ext.geometry.voxels import fitting_size
 from mmpose_ext.storage.label3d import read_label3d
 from mmpose_ext.training import keypoint_names
-from mmpose_ext.volumetric.body_centres import centroids
+from mmpose_ext.volumetric.body_centres import centroids, place_of
 from mmpose_ext.volumetric.calibration_checks import label_residuals
 from mmpose_ext.volumetric.pose_scores import bone_lengths
 from mmpose_ext.volumetric.recordings import Recording
+from mmpose_ext.volumetric.unlabelled import closest_pair
 
 Array = np.ndarray
 
@@ -48,10 +49,15 @@ class OddBone:
 
 
 def view_statistics(recording: Recording) -> list[dict[str, Any]]:
-    """Each camera's video, and how its 2D labels fit the calibration."""
+    """Each camera's video, and how its 2D labels fit the calibration.
+
+    Of several label files the worst counts.
+    """
     cameras = recording.cameras
-    record = read_label3d(recording.label_file, cameras.names)
-    residuals = label_residuals(record, cameras, recording.pixel_origin)
+    residuals = [found for file in recording.label_files
+                 if (found := label_residuals(
+                     read_label3d(file, cameras.names), cameras,
+                     recording.pixel_origin)) is not None]
     points = recording.points[recording.labelled].reshape(-1, 3)
     points = points[np.isfinite(points).all(-1)]
     inside = None
@@ -69,9 +75,11 @@ def view_statistics(recording: Recording) -> list[dict[str, Any]]:
         if recording.videos:
             video = recording.videos[view]
             row['frames'] = [video.first, video.stop - 1]
-        if residuals is not None:
-            row['median_px'] = float(residuals.median_px[view])
-            row['largest_px'] = float(residuals.largest_px[view])
+        if residuals:
+            row['median_px'], row['largest_px'] = (
+                float(np.fmax.reduce([item[view] for item in parts]))
+                for parts in ([item.median_px for item in residuals],
+                              [item.largest_px for item in residuals]))
         rows.append(row)
     return rows
 
@@ -102,9 +110,12 @@ def recording_statistics(recording: Recording,
         missing={name: int(count) for name, count in zip(
             names, (~there).sum((0, 1)), strict=True) if count},
         com_known=int(np.isfinite(recording.com).all((1, 2)).sum()),
+        unlabelled_usable=_usable(recording),
         com_to_centroid_mm=spread_of(apart),
         com_step_mm=spread_of(steps),
         extent_mm=largest_extent(recording))
+    if recording.num_individuals > 1:
+        statistics.update(individual_statistics(recording))
     known = np.isfinite(apart)  # a label and a middle
     statistics['suggested_vol_size_mm'] = (
         round(fitting_size(points[known], com[known]), 1)
@@ -117,6 +128,42 @@ def recording_statistics(recording: Recording,
             for i, (first, second) in enumerate(links)
         }
     return statistics
+
+
+def _usable(recording: Recording) -> int:
+    """Unlabelled time points that a training could look at."""
+    if not recording.videos:
+        return 0
+    known = np.isfinite(recording.com).all((1, 2))
+    return int((known & ~recording.labelled).sum())
+
+
+def individual_statistics(recording: Recording) -> dict[str, Any]:
+    """What is known of each animal, and how near they come to each other.
+
+    Args:
+        recording (Recording): I animals.
+
+    Returns:
+        dict: ``animals``, I dicts of ``file``, ``labelled`` and ``com_known``
+        time points and ``com_to_centroid_mm``; ``apart_mm``, the ``least``
+        and ``median`` distance of the two that are closest, None unknown.
+    """
+    count = recording.num_individuals
+    points, com = recording.points, recording.com
+    labelled = np.isfinite(points).all(-1).any(-1)
+    apart = np.linalg.norm(com - centroids(points), axis=-1)
+    animals = [dict(
+        file=place_of(recording.label_files, animal, count),
+        labelled=int(labelled[:, animal].sum()),
+        com_known=int(np.isfinite(com[:, animal]).all(-1).sum()),
+        com_to_centroid_mm=spread_of(apart[:, animal]))
+        for animal in range(count)]
+    closest = closest_pair(com)
+    closest = closest[np.isfinite(closest)]
+    return dict(animals=animals, apart_mm=dict(
+        least=float(closest.min()), median=float(np.median(closest))
+    ) if len(closest) else None)
 
 
 def spread_of(values: Array) -> dict[str, float] | None:
@@ -201,6 +248,12 @@ def statistics_text(statistics: dict[str, Any]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines += ['  '.join(text.ljust(width) for text, width in zip(
         row, widths, strict=True)).rstrip() for row in rows]
+    lines += _individuals_text(statistics)
+    if statistics['unlabelled_usable']:
+        lines.append(
+            f'{statistics["unlabelled_usable"]} time points without a label '
+            'have pictures and a middle'
+            + (' of every animal' if statistics['individuals'] > 1 else ''))
     if statistics['missing']:
         lines.append('not labelled: ' + ', '.join(
             f'{name} {count}'
@@ -222,6 +275,23 @@ def statistics_text(statistics: dict[str, Any]) -> list[str]:
             'middle along an axis: vol_size of '
             f'{statistics["suggested_vol_size_mm"]:g} mm or more, turns '
             'included')
+    return lines
+
+
+def _individuals_text(statistics: dict[str, Any]) -> list[str]:
+    """A line for each of several animals, and how far they are apart."""
+    lines = []
+    for number, animal in enumerate(statistics.get('animals', ()), 1):
+        spread = animal['com_to_centroid_mm']
+        lines.append(
+            f'animal {number}: {animal["labelled"]} labelled, middle known '
+            f'at {animal["com_known"]}'
+            + (f', {spread["median"]:.1f} mm off the labels in the median'
+               if spread else ''))
+    apart = statistics.get('apart_mm')
+    if apart:
+        lines.append(f'nearest animals: {apart["least"]:.1f} mm apart or '
+                     f'more, median {apart["median"]:.1f}')
     return lines
 
 

@@ -35,13 +35,19 @@ from mmpose_ext.volumetric.body_centres import (
     centroids,
     describe_ids,
     filter_centres,
-    read_body_centres,
 )
 from mmpose_ext.volumetric.calibration_checks import (
     check_image_sizes,
     check_labels_in_images,
     check_units,
     compare_labels,
+)
+from mmpose_ext.volumetric.individual_files import (
+    Files,
+    align_cameras,
+    list_files,
+    merge_labels,
+    read_individual_centres,
 )
 
 Array = np.ndarray
@@ -58,7 +64,7 @@ class Recording:
     Attributes:
         name: Name of the folder.
         folder: The folder.
-        label_file: The Label3D file.
+        label_files: The Label3D file, or one an animal.
         cameras: V cameras of the videos, pixels from 0, with sizes.
         videos: V videos, or none; frames are decoded when asked for.
         sample_ids: (M,) int64, rising.
@@ -73,7 +79,7 @@ class Recording:
 
     name: str
     folder: Path
-    label_file: Path
+    label_files: tuple[Path, ...]
     cameras: Cameras
     videos: tuple[ChunkedVideo, ...]
     sample_ids: Array
@@ -84,6 +90,11 @@ class Recording:
     pixel_origin: int
     fps: float | None
     skeleton: Path | None = None
+
+    @property
+    def label_file(self) -> Path:
+        """The Label3D file, of several the first."""
+        return self.label_files[0]
 
     @property
     def num_individuals(self) -> int:
@@ -120,8 +131,8 @@ class Recording:
 
 
 def open_recording(folder: StrPath,
-                   label_file: StrPath | None = None,
-                   com_file: StrPath | None = None,
+                   label_file: Files | None = None,
+                   com_file: Files | None = None,
                    com_source: str = 'auto',
                    camera_names: Sequence[str] | None = None,
                    videos: StrPath | None = 'videos',
@@ -136,10 +147,13 @@ def open_recording(folder: StrPath,
 
     Args:
         folder (str | Path): The recording.
-        label_file (str | Path, optional): Its Label3D file; relative paths
+        label_file (str | Path | Sequence, optional): Its Label3D file, or
+            one an animal: several in their order, or a pattern such as
+            ``*dannce.mat`` for all of such a name, sorted. Relative paths
             begin at the folder. Defaults to None, the only ``*dannce.mat``.
-        com_file (str | Path, optional): A ``com3d.mat`` with the middles of
-            the animals. Defaults to None.
+        com_file (str | Path | Sequence, optional): A ``com3d.mat`` with the
+            middles of the animals, or one an animal, likewise. Defaults to
+            None.
         com_source (str): Where these come from: ``file``, ``label_file``
             (its ``com``), ``labels`` (the centroids of the labels), or
             ``auto``, the first of the three that there is. Defaults to
@@ -166,35 +180,41 @@ def open_recording(folder: StrPath,
         ValueError: If the settings contradict each other.
     """
     folder = _check_folder(folder)
-    path = (_find_label_file(folder)
-            if label_file is None else folder / label_file)
+    paths = ((_find_label_file(folder), ) if label_file is None else
+             list_files(folder, label_file, 'label_file'))
+    path = paths[0]
     settings = _read_settings(folder / SETTINGS_FILE)
     if pixel_origin is None:
         pixel_origin = int(settings.get('pixel_origin', 1))
-    record = _leave_out_empty(read_label3d(path, camera_names))
-    _check_sync(record)
+    records = [_leave_out_empty(read_label3d(item, camera_names))
+               for item in paths]
+    for record in records:
+        _check_sync(record)
+    records = align_cameras(records)
+    record = merge_labels(records, num_keypoints)
     opened = () if videos is None else _open_videos(
         folder / videos, path, record.calibrations)
     sizes = np.array([video.size for video in opened]) if opened else None
     cameras = build_cameras(path, record.calibrations, pixel_origin, sizes)
-    given = read_body_centres(
-        record, None if com_file is None else folder / com_file, com_source)
-    individuals = _count_individuals(record, given, num_keypoints)
+    given = read_individual_centres(
+        records, () if com_file is None else
+        list_files(folder, com_file, 'com_file'), com_source)
+    individuals = (_count_individuals(record, given, num_keypoints)
+                   if len(records) == 1 else len(records))
     count = (record.points.shape[1] // individuals if len(record.points)
              else num_keypoints or 0)
-    labels = record.points.reshape(len(record.points), individuals, count, 3)
     check_image_sizes(path, cameras)
-    check_units(path, cameras, labels)
-    compare_labels(path, record, cameras, pixel_origin)
-    check_labels_in_images(path, cameras, labels)
+    for item in records:
+        _check_labels(item, cameras, pixel_origin, count)
+    labels = record.points.reshape(len(record.points), individuals, count, 3)
     rows, labelled = _join(record, opened)
     points = np.full((len(rows), *labels.shape[1:]), np.nan)
     points[np.searchsorted(record.sample_ids[rows], record.label_ids)] = labels
-    com = _centres(path, record, given, rows, labels, com_median_window,
+    com = _centres(paths, record, given, rows, labels, com_median_window,
                    com_limit_mm)
     return Recording(
         name=os.path.basename(os.path.abspath(folder)), folder=folder,
-        label_file=path, cameras=cameras, videos=opened,
+        label_files=paths, cameras=cameras, videos=opened,
         sample_ids=record.sample_ids[rows], frames=record.frames[rows],
         com=com, points=points, labelled=labelled, pixel_origin=pixel_origin,
         fps=settings.get('fps') or (opened[0].fps if opened else None),
@@ -267,7 +287,8 @@ def _find_label_file(folder: Path) -> Path:
         return found[0]
     names = ', '.join(path.name for path in found)
     raise DataError(folder, 'label file', f'one {LABEL_FILES}',
-                    names or 'none', 'name it by label_file')
+                    names or 'none', 'name it by label_file, or several, '
+                    'one an animal')
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -350,6 +371,17 @@ def _open_videos(
     return opened
 
 
+def _check_labels(record: Label3D, cameras: Cameras, pixel_origin: int,
+                  num_keypoints: int) -> None:
+    """The labels of a file must fit the cameras."""
+    path, rows = record.source, len(record.points)
+    labels = (record.points.reshape(rows, -1, num_keypoints, 3) if rows else
+              np.zeros((0, 1, num_keypoints, 3)))
+    check_units(path, cameras, labels)
+    compare_labels(path, record, cameras, pixel_origin)
+    check_labels_in_images(path, cameras, labels)
+
+
 def _count_individuals(record: Label3D, given: BodyCentres | None,
                        num_keypoints: int | None) -> int:
     """How many animals share the columns of the labels."""
@@ -428,9 +460,9 @@ def _check_first_frame(record: Label3D, first: Array, stop: Array) -> None:
             'they look counted from 1: subtract 1 from all data_frame')
 
 
-def _centres(path: Path, record: Label3D, given: BodyCentres | None,
-             rows: Array, labels: Array, window: int | None,
-             limit_mm: float | None) -> Array:
+def _centres(paths: Sequence[Path], record: Label3D,
+             given: BodyCentres | None, rows: Array, labels: Array,
+             window: int | None, limit_mm: float | None) -> Array:
     """Middles (M, I, 3) of the animals at the time points of rows."""
     ids = record.sample_ids[rows]
     if given is None:
@@ -438,11 +470,11 @@ def _centres(path: Path, record: Label3D, given: BodyCentres | None,
         com[np.searchsorted(ids, record.label_ids)] = centroids(labels)
     else:
         given = filter_centres(given, window)
-        com = centres_at(given, ids, record, labels)
+        com = centres_at(given, ids, record, labels, paths)
     if limit_mm is not None:
         far = (abs(com) > limit_mm).any(-1)
         com[far] = np.nan
         if far.any():
-            print_log(f'{path}: {far.sum()} middles lie beyond '
+            print_log(f'{paths[0]}: {far.sum()} middles lie beyond '
                       f'{limit_mm:g} mm and count as unknown', 'current')
     return com

@@ -28,8 +28,9 @@ from mmpose_ext.storage import (
 )
 
 Array = np.ndarray
-# V images of a time point; None: one of them cannot be read
-Views = list[Array] | None
+# V images of a time point, None for one that cannot be read; None in place of
+# all: too few can be read
+Views = list[Array | None] | None
 # views of T time points and their rows to arrays (T, ...) by name
 Predict = Callable[[list[Views], Array], Mapping[str, Array]]
 
@@ -213,12 +214,14 @@ def predict_blocks(source: FrameSource,
                    store: BlockStore,
                    block: int = BLOCK,
                    batch: int = 4,
-                   description: str = 'predicting') -> None:
+                   description: str = 'predicting',
+                   min_views: int | None = None) -> None:
     """Predict what is missing, block by block, with progress on stderr.
 
-    A time point with a frame that cannot be read has None for views; the
-    results' ``readable`` (T,) tells which. Where that is so of a whole block,
-    the prediction ends.
+    A frame that cannot be read is None; a time point with too few others has
+    None for views. The results' ``readable`` (T,) tells which have enough,
+    ``views_read`` (T,) how many each has. Where no time point of a block has
+    enough, the prediction ends.
 
     Args:
         source (FrameSource): The recording.
@@ -231,23 +234,31 @@ def predict_blocks(source: FrameSource,
         batch (int): Time points handed to ``predict`` at a time. Defaults to
             4.
         description (str): Of the work, for the progress.
+        min_views (int, optional): Frames of a time point that are enough, of
+            a recording of fewer views all. Defaults to None, all.
 
     Raises:
-        DataError: If no time point of a block can be read.
+        DataError: If no time point of a block has enough frames.
     """
     done = min(store.count * block, len(rows))
+    total = len(source.videos)
+    enough = total if min_views is None else min(min_views, total)
     errors: list[DataError] = []  # of this block
     number = count()
 
-    def collect(images: list[Future[Array]]) -> Views:
-        try:
-            return [image.result() for image in images]
-        except DataError as error:
-            errors.append(error)
-            if next(number) < _SHOWN:
-                progress.console.print(f'left out: {error}', highlight=False,
-                                       markup=False, soft_wrap=True)
-            return None
+    def collect(images: list[Future[Array]]) -> list[Array | None]:
+        views: list[Array | None] = []
+        for image in images:
+            try:
+                views.append(image.result())
+            except DataError as error:
+                views.append(None)
+                errors.append(error)
+                if next(number) < _SHOWN:
+                    progress.console.print(
+                        f'left out: {error}', highlight=False, markup=False,
+                        soft_wrap=True)
+        return views
 
     with (prediction_progress() as progress,
           closing(_decode_ahead(source, rows[done:], max(AHEAD, batch))
@@ -261,9 +272,12 @@ def predict_blocks(source: FrameSource,
                 chosen = rows[first:min(first + batch, stop)]
                 images = [collect(item)
                           for item in islice(decoded, len(chosen))]
-                readable = np.array([views is not None for views in images])
-                parts.append({**predict(images, chosen),
-                              'readable': readable})
+                read = np.array([sum(view is not None for view in views)
+                                 for views in images], np.int16)
+                parts.append({**predict([
+                    views if count >= enough else None
+                    for views, count in zip(images, read, strict=True)],
+                    chosen), 'readable': read >= enough, 'views_read': read})
                 progress.advance(task, len(chosen))
             if not any(part['readable'].any() for part in parts):
                 raise errors[-1]

@@ -19,6 +19,8 @@ from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError
 from mmpose_ext.training.config_check import find_settings
 from mmpose_ext.volumetric.body_centres import SOURCES, list_ids
+from mmpose_ext.volumetric.com_datasets import ComImageDataset
+from mmpose_ext.volumetric.identity_linking import link_identities
 from mmpose_ext.volumetric.recording_statistics import (
     ROBUST_SIGMAS,
     OddBone,
@@ -29,10 +31,12 @@ from mmpose_ext.volumetric.recording_statistics import (
 )
 from mmpose_ext.volumetric.recordings import Recording, open_recording
 from mmpose_ext.volumetric.skeletons import load_skeleton
+from mmpose_ext.volumetric.unlabelled import closest_pair
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _JUMP = 20.  # median steps that a middle does not move at once
 _JUMP_MM = 20.
+_SAME_MM = 5.  # that no two middles are apart less
 
 
 @dataclass
@@ -109,7 +113,7 @@ def run(config: Config, arguments: Namespace) -> int:
     """Check the data sets of a config; returns the exit code."""
     report = Report()
     built: dict[str, Any] = {}
-    seen: dict[Path, Recording] = {}
+    seen: set[tuple[Path, ...]] = set()
     for loader in LOADERS:
         for place, settings in find_settings(config.get(loader), loader,
                                              _has_recordings):
@@ -123,10 +127,10 @@ def run(config: Config, arguments: Namespace) -> int:
             built[place] = dataset
             report.splits[place] = len(dataset)
             for recording in dataset.recordings:
-                if recording.label_file not in seen:
-                    seen[recording.label_file] = recording
-                    _inspect(recording, dataset.metainfo, report,
-                             _grid_of(config))
+                if recording.label_files not in seen:
+                    seen.add(recording.label_files)
+                    _inspect(recording, None if _finds_centres(dataset) else
+                             dataset.metainfo, report, _grid_of(config))
     if not built and not report.problems:
         raise DataError(config.filename, ', '.join(LOADERS),
                         'a data set of recordings', 'none')
@@ -136,6 +140,11 @@ def run(config: Config, arguments: Namespace) -> int:
 
 def _has_recordings(settings: Mapping[str, Any]) -> bool:
     return 'type' in settings and 'recordings' in settings
+
+
+def _finds_centres(dataset: Any) -> bool:
+    """Whether a data set's keypoints are the middles of animals."""
+    return isinstance(dataset, ComImageDataset)
 
 
 def _add(errors: list[DataError], error: DataError) -> None:
@@ -159,11 +168,16 @@ def _check_model(config: Config, dataset: Any, place: str,
     """Whether the network fits keypoints and cameras."""
     model = config.get('model', {})
     count = dataset.metainfo['num_keypoints']
-    outputs = model.get('head', {}).get('num_keypoints')
+    key, text = 'num_keypoints', f'the keypoints of {place}'
+    if _finds_centres(dataset):
+        key, text = 'out_channels', f'a map for each animal of {place}'
+        if dataset.shared_map:
+            count, text = 1, f'the map that the animals of {place} share'
+    outputs = model.get('head', {}).get(key)
     if outputs not in (None, count):
         report.problems.append(DataError(
-            config.filename, 'model.head.num_keypoints',
-            f'{count}, the keypoints of {place}', str(outputs)))
+            config.filename, f'model.head.{key}', f'{count}, {text}',
+            str(outputs)))
     views = len(dataset.recordings[0].cameras)
     inputs = model.get('backbone', {}).get('num_views')
     drawn = model.get('data_preprocessor', {}).get('num_views')
@@ -205,6 +219,7 @@ def _inspect(recording: Recording, metainfo: dict[str, Any] | None,
                 'the middle', f'{len(outside)} poses that leave it',
                 'enlarge model.data_preprocessor.grid'))
     report.warnings += _jumps(recording)
+    report.warnings += _confusions(recording)
 
 
 def _bone_problem(file: Path, odd: list[OddBone]) -> DataError:
@@ -240,12 +255,36 @@ def _jumps(recording: Recording) -> Iterator[DataError]:
             'filter by com_median_window, or com_limit_mm')
 
 
+def _confusions(recording: Recording) -> Iterator[DataError]:
+    """Middles of several animals that are taken for each other's."""
+    com, ids = recording.com, recording.sample_ids
+    known = np.isfinite(com).all(-1)
+    # middles at labels alone were compared with these, and may be far apart
+    # in time
+    if recording.num_individuals < 2 or not known[~recording.labelled].any():
+        return
+    order = link_identities(com, ids, named=True).order
+    wrong = ((order != np.arange(order.shape[1]))
+             & np.take_along_axis(known, order, 1)).any(1)
+    if wrong.any():
+        yield DataError(
+            recording.label_file, f'middle, sampleID {list_ids(ids[wrong])}',
+            'each animal near its place at the time points around',
+            f'{wrong.sum()} of {len(ids)} where exchanged animals would be '
+            'nearer', 'look whether the middles were linked over time')
+    near = closest_pair(com)
+    same = near < _SAME_MM
+    if same.any():
+        yield DataError(
+            recording.label_file, f'middle, sampleID {list_ids(ids[same])}',
+            f'animals at least {_SAME_MM:g} mm apart',
+            f'{near.min():.1f} mm; {same.sum()} such',
+            'two middles may be of one animal')
+
+
 def _leaks(config: Config, built: Mapping[str, Any]) -> Iterator[DataError]:
     """Time points that train as well as test."""
-    keys = {place: {(dataset.recordings[int(recording)].label_file, int(row))
-                    for recording, row in dataset.samples}
-            for place, dataset in built.items()
-            if hasattr(dataset, 'samples')}
+    keys = {place: _time_points(dataset) for place, dataset in built.items()}
     for train in keys:
         if not train.startswith('train'):
             continue
@@ -256,6 +295,17 @@ def _leaks(config: Config, built: Mapping[str, Any]) -> Iterator[DataError]:
                     config.filename, place, 'no time point of the training '
                     'data', f'{len(shared)} of {len(keys[place])}',
                     'split them by split_by')
+
+
+def _time_points(dataset: Any) -> set[tuple[Path, int]]:
+    """Label file and sampleID of each time point of a data set."""
+    files = [item.label_file for item in dataset.recordings]
+    if _finds_centres(dataset):
+        return {(files[item['recording_index']], item['sample_id'])
+                for item in dataset.samples}
+    return {(files[recording],
+             int(dataset.recordings[recording].sample_ids[row]))
+            for recording, row in dataset.samples.tolist()}
 
 
 def _finish(report: Report, arguments: Namespace) -> int:

@@ -55,6 +55,40 @@ def write_ball(folder: Path, frames: int = 20, seed: int = 0) -> np.ndarray:
     return middles
 
 
+def write_balls(folder: Path, frames: int = 20, seed: int = 0) -> np.ndarray:
+    """A recording of two balls that look alike and roll about each other.
+
+    Returns:
+        ndarray: (frames, 2, 3) their middles, mm.
+    """
+    generator = np.random.default_rng(seed)
+    record = make_record(folder, frames)
+    angle = generator.uniform(0, 2 * np.pi) + .25 * np.arange(frames)
+    apart = 45 * np.stack(
+        [np.cos(angle), np.sin(angle), 0 * angle], -1)
+    centre = 20 * np.sin(.1 * np.arange(frames)[:, None] + [0, 1, 2])
+    middles = np.stack([centre + apart, centre - apart], 1)
+    folder.mkdir()
+    points = middles[:, :, None] + (BODY - BODY.mean(0)) / 4
+    write_label3d(record.source, replace(
+        record, points=points.reshape(frames, -1, 3), com=None, com_ids=None,
+        pixels=None))
+    centres = project(record.calibrations, middles) - 1
+    for view, name in enumerate(NAMES):
+        place = folder / 'videos' / name
+        place.mkdir(parents=True)
+        with VideoWriter(place / '0.mp4', 30., (WIDTH, HEIGHT)) as video:
+            for pair in centres[view]:
+                image = generator.integers(
+                    30, 60, (HEIGHT, WIDTH, 3), np.uint8)
+                for place_px in pair:
+                    cv2.circle(
+                        image, np.rint(place_px * 16).astype(int).tolist(),
+                        RADIUS * 16, (80, 180, 255), -1, cv2.LINE_AA, 4)
+                video.write(image)
+    return middles
+
+
 def _beside_first_view(calibrations: tuple) -> np.ndarray:
     """A place that the first camera alone does not see."""
     generator = np.random.default_rng(5)

@@ -17,12 +17,13 @@ from .com_files import write_ball
 from .recording_files import HEIGHT, WIDTH
 
 CONFIGS = sorted((project_root() / 'configs/volumetric').glob('com_*.py'))
+TINY = next(path for path in CONFIGS if path.stem == 'com_tiny_synthetic')
 TEST = 6  # time points
 
 
 def ball_config(root: Path) -> Config:
     """The tiny config on recordings of a ball, frames at half their size."""
-    config = Config.fromfile(CONFIGS[2])
+    config = Config.fromfile(TINY)
     size = (WIDTH // 2, HEIGHT // 2)
     for loader, names in (('train', 'one'), ('val', 'two'), ('test', 'two')):
         dataset = config[f'{loader}_dataloader'].dataset
@@ -81,6 +82,9 @@ def test_the_locator_finds_what_the_test_found(trained: Runner) -> None:
     np.testing.assert_allclose(one.com[0], com[2], atol=1e-3)
     # a time point whose frames cannot be read
     gone = locator.locate([None, images[2]], recording.cameras)
+    lost = locator.locate([[None, *images[2][1:]]], recording.cameras)
+    assert lost.num_views[0, 0] == 2 and lost.scores[0, 0, 0] == 0
+    assert np.linalg.norm(lost.com[0] - com[2]) < 6
     assert np.isnan(gone.com[0]).all() and gone.num_views[0, 0] == 0
     np.testing.assert_allclose(gone.com[1], com[2], atol=1e-3)
 

@@ -141,3 +141,54 @@ def test_thresholds_are_in_pixels_of_the_frames(com: Array) -> None:
         assert tight.used[1:].all()
         assert loose.errors_px.mean() == pytest.approx(9, abs=3)
     assert replace(loose, used=None).used is None
+
+
+def pair_samples(com: Array, moved: Array, shared: bool) -> list[dict]:
+    """Packed results of two animals, of a shared map in any order."""
+    generator = np.random.default_rng(3)
+    parts = [samples(com[:, i], moved[:, i]) for i in range(2)]
+    items = []
+    for one, other in zip(*parts, strict=True):
+        order = generator.permutation(2) if shared else [0, 1]
+        item = dict(one, com=np.concatenate([one['com'], other['com']]))
+        for name in ('pred_instances', 'gt_instances'):
+            item[name] = {
+                key: np.concatenate([one[name][key], other[name][key]], 1)
+                for key in one[name]}
+        for key, value in item['pred_instances'].items():
+            item['pred_instances'][key] = value[:, order]
+        items.append(item)
+    return items
+
+
+@pytest.fixture
+def pair(com: Array) -> Array:
+    """Two animals (T, 2, 3) that are 130 mm apart."""
+    return np.stack([com / 2, com / 2 + [130., 0, 0]], 1)
+
+
+def test_animals_of_a_shared_map_are_scored_as_they_fit(pair: Array) -> None:
+    """As well as from a map each, whatever the order in each view."""
+    moved = pair + np.random.default_rng(1).normal(0, 4, pair.shape)
+    own = evaluate(pair_samples(pair, moved, shared=False))
+    shared = evaluate(pair_samples(pair, moved, shared=True),
+                      shared_map=True)
+    assert shared['mm_mean'] == pytest.approx(np.linalg.norm(
+        moved - pair, axis=-1).mean(), rel=1e-6)
+    for name in ('mm_median', 'found', 'views_used', 'px_mean', 'px/cam2'):
+        assert shared[name] == pytest.approx(own[name], rel=1e-6), name
+    mixed = evaluate(pair_samples(pair, moved, shared=True))
+    assert mixed['mm_median'] > 20 or mixed['found'] < .9
+
+
+def test_a_missed_animal_of_a_shared_map_counts_as_not_found(
+        pair: Array) -> None:
+    items = pair_samples(pair, pair, shared=True)
+    for item in items[:3]:  # three of four views of the first time point
+        found, true = item['pred_instances'], item['gt_instances']
+        apart = np.linalg.norm(
+            found['keypoints'][0] - true['keypoints'][0, 1], axis=-1)
+        found['keypoint_scores'][0, apart.argmin()] = 0
+    figures = evaluate(items, shared_map=True)
+    assert figures['found'] == pytest.approx(1 - 1 / (2 * TIMES))
+    assert figures['mm_mean'] < 1e-6 and figures['px_mean'] < 1e-6

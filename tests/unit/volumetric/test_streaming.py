@@ -47,8 +47,10 @@ def model(images: list, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def wanted(rows: np.ndarray, views: int = 3) -> dict[str, np.ndarray]:
-    return dict(rows=rows, readable=np.ones(len(rows), bool), means=(
-        (7 * rows[:, None] + np.arange(views)) % 256).astype(np.float32))
+    return dict(rows=rows, readable=np.ones(len(rows), bool),
+                views_read=np.full(len(rows), views),
+                means=((7 * rows[:, None] + np.arange(views)) % 256).astype(
+                    np.float32))
 
 
 def assert_same(found: dict, expected: dict) -> None:
@@ -114,7 +116,8 @@ def test_a_time_point_that_cannot_be_read_is_left_out(tmp_path, capsys):
 
     store = BlockStore(tmp_path / 'some', {})
     predict_blocks(Frames(50), rows, blind, store, 9, 2)
-    assert_same(store.join(), dict(rows=rows, readable=rows < 90))
+    assert_same(store.join(), dict(rows=rows, readable=rows < 90,
+                                   views_read=3 * (rows < 90)))
     said = capsys.readouterr().err
     assert said.count('left out: a.mp4: frame 9') == 3  # the first ones
     store = BlockStore(tmp_path / 'none', {})
@@ -122,6 +125,36 @@ def test_a_time_point_that_cannot_be_read_is_left_out(tmp_path, capsys):
         predict_blocks(Frames(50), np.array([3, 90, 4, 91, 92, 93, 6]),
                        blind, store, 3, 2)
     assert store.count == 1
+
+
+class HalfBlind(Frames):
+    """The second of three views ends early, the first even earlier."""
+
+    def read(self, row: int, view: int) -> np.ndarray:
+        if row >= (10, 20, 99)[view]:
+            raise DataError(f'{view}.mp4', f'frame {row}', 'one', 'none')
+        return super().read(row, view)
+
+
+@pytest.mark.parametrize('least, enough', [(2, 2), (9, 3), (None, 3), (1, 1)])
+def test_a_time_point_keeps_the_views_that_can_be_read(
+        tmp_path, least, enough):
+    rows = np.arange(5, 25)
+
+    def look(images: list, some: np.ndarray) -> dict[str, np.ndarray]:
+        seen = []
+        for views in images:
+            there = [view is not None for view in views or [None] * 3]
+            seen.append(there)
+        return dict(seen=np.array(seen))
+
+    store = BlockStore(tmp_path / 'blocks', {})
+    predict_blocks(HalfBlind(99), rows, look, store, min_views=least)
+    there = np.stack([rows < 10, rows < 20, rows < 99], 1)
+    readable = there.sum(1) >= enough
+    assert_same(store.join(), dict(
+        seen=there & readable[:, None], readable=readable,
+        views_read=there.sum(1)))
 
 
 def test_an_interruption_costs_one_block_at_most(tmp_path):
