@@ -35,6 +35,7 @@ from mmpose_ext.training.loading import (
     keypoint_names,
     load_whole,
 )
+from mmpose_ext.training.loss_weights import LossWeightHook
 from mmpose_ext.training.memory_format import ChannelsLastHook
 from mmpose_ext.training.monitoring import (
     OptionalVisBackend,
@@ -74,8 +75,8 @@ __all__ = [
     'AtomicLocalBackend', 'AutoEMAHook', 'BACKBONE', 'ChannelsLastHook',
     'CheckpointSanityHook', 'ConfigCheckHook', 'DeterminismHook', 'Draw',
     'DrawSampler', 'FreezeHook', 'GradualUnfreezeHook',
-    'GroupedOptimWrapperConstructor', 'HEAD', 'OptionalVisBackend',
-    'PhasedPipelineHook', 'ResumableCheckpointHook',
+    'GroupedOptimWrapperConstructor', 'HEAD', 'LossWeightHook',
+    'OptionalVisBackend', 'PhasedPipelineHook', 'ResumableCheckpointHook',
     'ResumableEarlyStoppingHook', 'SeededDataset', 'ShortLogProcessor',
     'Stage', 'StageLRHook', 'StageWiseOptimWrapperConstructor', 'WarmupLR',
     'bare_model', 'build_serial_loader', 'check_config', 'choose_device',

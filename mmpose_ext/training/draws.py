@@ -118,7 +118,7 @@ class DrawSampler(DefaultSampler):
             positions, left_out = (positions[left_out:],
                                    max(left_out - len(positions), 0))
             indices = self._order(epoch)[positions % size]
-            seeds = _stream(hash_words(self.seed, epoch), positions)
+            seeds = stream(hash_words(self.seed, epoch), positions)
             for index, seed in zip(
                     indices.tolist(), seeds.tolist(), strict=True):
                 yield Draw(index, seed)
@@ -216,7 +216,7 @@ def _shift_right(state: Tensor, bits: int) -> Tensor:
     return (state >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
-def _stream(key: int, positions: np.ndarray) -> np.ndarray:
+def stream(key: int, positions: np.ndarray) -> np.ndarray:
     """Seeds uint64 (N,) at positions (N,) of the stream of a key."""
     state = (positions.astype(np.uint64) + np.uint64(1)) * np.uint64(_STEP)
     state += np.uint64(key)
