@@ -60,12 +60,14 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     figures: dict[str, Any] = dict(config=str(config.filename))
     if arguments.against_reference or arguments.scaling:
         views, channels, size, keypoints, nvox = _network_of(config)
+        refiner = _refiner_of(config)
         if arguments.against_reference:
             figures['against_reference'] = compare_steps(
-                views, channels, size, keypoints, nvox)
+                views, channels, size, keypoints, nvox, refiner=refiner)
         if arguments.scaling:
             figures['scaling'] = measure_scaling(
-                size, keypoints, SCALING_VOXELS, SCALING_VIEWS)
+                size, keypoints, SCALING_VOXELS, SCALING_VIEWS,
+                refiner=refiner)
             draw_scaling(figures['scaling'], arguments.scaling)
     else:
         figures.update(_measure(config, arguments))
@@ -94,7 +96,7 @@ def count_volume_complexity(session: Session) -> dict[str, int]:
     """Parameters, and multiplications of one volume's forward pass.
 
     These are those of the plain sums, whatever the convolutions make of
-    them.
+    them. Those of a refiner, a ten thousandth, are not counted.
 
     Args:
         session (Session): Of a model with volumes.
@@ -152,11 +154,14 @@ def bare_training(runner: Runner, batch: Any) -> Step:
         runner (Runner): Whose network to copy.
         batch (dict): As the data loader gives it.
     """
-    model: Any = copy.deepcopy(runner.model).train()
-    ready = model.data_preprocessor(batch, True)
-    optimizer = bare_optimizer(runner, model)
+    made: list[Any] = []
 
     def step() -> None:
+        if not made:  # now, for at the start of a run losses are prepared
+            model = copy.deepcopy(runner.model).train()
+            made.extend([model, model.data_preprocessor(batch, True),
+                         bare_optimizer(runner, model)])
+        model, ready, optimizer = made
         optimizer.zero_grad()
         losses = model.loss(**ready)
         sum(value for name, value in losses.items()
@@ -231,3 +236,21 @@ def _network_of(config: Config) -> tuple[int, int, Any, int, int]:
     return (backbone.get('num_views', 6), backbone.get('view_channels', 3),
             backbone.get('size', 'compressed'), model.head.num_keypoints,
             model.data_preprocessor.grid.nvox)
+
+
+def _refiner_of(config: Config) -> dict[str, Any] | None:
+    """The head's refiner, which must be one that has a plain form."""
+    refiner = config.model.head.get('refiner')
+    if refiner is None:
+        return None
+    settings = dict(refiner)
+    plain = dict(norm='layer', levels=None, residual=True,
+                 between_animals=False)
+    other = [name for name, value in plain.items()
+             if settings.get(name, value) != value]
+    if other:
+        raise DataError(
+            str(config.filename), 'model.head.refiner',
+            'DanncePoseGraph with layer norm and no options',
+            ', '.join(other), 'the plain graph has nothing else')
+    return settings

@@ -167,7 +167,7 @@ def iter_volumes(packed: dict[str, Any], preprocessor: Any,
         training (bool): Whether to augment.
 
     Yields:
-        SeenVolume: One for each individual.
+        SeenVolume: One for each animal of each copy, copy by copy.
     """
     batch = preprocessor(pseudo_collate([packed]), training)
     inputs, sample = batch['inputs'], batch['data_samples'][0]
@@ -180,14 +180,15 @@ def iter_volumes(packed: dict[str, Any], preprocessor: Any,
                                  sample.skeleton_links)
     masks = inputs['view_mask'].cpu().numpy()
     for index, volume in enumerate(inputs['volumes'].cpu().numpy()):
+        copy, animal = divmod(index, len(labels))
         yield SeenVolume(
-            images=images, cameras=sample.cameras, labels=labels[index],
+            images=images, cameras=sample.cameras, labels=labels[animal],
             targets=targets[index],
             volume=_mean_view(volume, masks[index]),
             centre=sample.grid_centres[index], axes=sample.grid_axes[index],
             grid=preprocessor.grid, blank=int((~masks[index]).sum()),
-            style=style, caption=f'{sample.recording}   sampleID '
-            f'{sample.sample_id}   individual {index}')
+            style=style, caption=_caption(
+                sample, animal, copy, len(masks) // len(labels)))
 
 
 def draw_volume(volume: SeenVolume) -> Array:
@@ -209,7 +210,8 @@ def draw_volume(volume: SeenVolume) -> Array:
         tiles.append(draw_slab(volume, column, row))
         captions.append(f'{name}, {step}')
     tiles.append(_draw_targets(volume))
-    captions.append("targets, in the grid's axes")
+    captions.append("targets, in the grid's axes"
+                    if np.isfinite(volume.targets).any() else 'no targets')
     return contact_sheet(tiles, columns, captions,
                          f'{volume.describe()}      {_MEANING}')
 
@@ -300,6 +302,20 @@ def draw_com_sample(results: dict[str, Any]) -> tuple[Array, str]:
             cv2.circle(tile, (int(x), int(y)), 9, color, width, cv2.LINE_AA)
     return tile, (f'{results["img_path"]}: {visible.sum()} of {len(visible)} '
                   'in the picture')
+
+
+def _caption(sample: Any, animal: int, copy: int, copies: int) -> str:
+    """Which volume of a sample it is, numbers from 1."""
+    labels = np.asarray(sample.gt_instances.keypoints)
+    parts = [sample.recording, f'sampleID {sample.sample_id}']
+    if len(labels) > 1:
+        parts.append(f'animal {animal + 1} of {len(labels)}')
+    if copies > 1:
+        parts.append(f'copy {copy + 1} of {copies}')
+    known = np.isfinite(labels[animal]).all(-1)
+    parts.append(f'{known.sum()} of {len(known)} labelled' if known.any()
+                 else 'no labels')
+    return '   '.join(parts)
 
 
 def _draw_targets(volume: SeenVolume) -> Array:

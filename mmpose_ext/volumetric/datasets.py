@@ -29,6 +29,13 @@ from mmpose_ext.volumetric.recordings import find_skeleton
 from mmpose_ext.volumetric.skeletons import load_skeleton
 from mmpose_ext.volumetric.split import split_rows
 from mmpose_ext.volumetric.transforms import DannceCropToVolume
+from mmpose_ext.volumetric.unlabelled import (
+    UnlabelledDraw,
+    chunk_rows,
+    require_some,
+    rows_of_part,
+    thin_out,
+)
 
 Array = np.ndarray
 
@@ -64,6 +71,19 @@ class VolumetricPoseDataset(Dataset):
         num_individuals (int): Animals in a recording. Defaults to 1.
         labelled_only (bool): Whether to leave out time points without a
             label. Defaults to True.
+        num_labels (int, optional): Of the labelled time points of the split
+            so many show their labels, evenly spread over all recordings;
+            the others count as unlabelled. Defaults to None, all.
+        unlabelled (str | int | float | dict, optional): Time points to train
+            on without labels: a count, or the arguments of
+            :class:`~mmpose_ext.volumetric.unlabelled.UnlabelledDraw`. They
+            come after the labelled ones, of ``split`` as their nearest
+            labelled one is; ``mmpose_ext.DannceMixSampler`` mixes the two.
+            Defaults to None, none.
+        chunk_length (int): Frames T of a run about each time point, which
+            the sampler keeps together. Defaults to 1.
+        chunk_stride (int): Time points from one frame of a run to the next.
+            Defaults to 1.
         turns (Sequence[float]): Angles about z, degrees: in test mode each
             time point comes once for each, its volume turned. Defaults to
             (0., ).
@@ -93,6 +113,10 @@ class VolumetricPoseDataset(Dataset):
                  recording_settings: Mapping[str, Any] | None = None,
                  num_individuals: int = 1,
                  labelled_only: bool = True,
+                 num_labels: int | None = None,
+                 unlabelled: Any = None,
+                 chunk_length: int = 1,
+                 chunk_stride: int = 1,
                  turns: Sequence[float] = (0., ),
                  com_jitter_mm: float = 0.,
                  cache: Mapping[str, Any] | None = None,
@@ -102,7 +126,15 @@ class VolumetricPoseDataset(Dataset):
             raise ValueError(
                 'turns, com_jitter_mm: are for test_mode; in training the '
                 'data preprocessor turns and moves the volumes')
+        if unlabelled is not None and (test_mode or not labelled_only):
+            raise ValueError(
+                'unlabelled: is for training on labelled_only time points')
+        if chunk_length < 1 or chunk_stride < 1:
+            raise ValueError('chunk_length, chunk_stride: expected 1 or '
+                             f'more, found {chunk_length}, {chunk_stride}')
         self.data_root = Path(data_root)
+        self.chunk_length = chunk_length
+        self.num_individuals = num_individuals
         self.test_mode = test_mode
         self.turns, self.com_jitter_mm = tuple(turns), com_jitter_mm
         folders = list_recordings(self.data_root, recordings)
@@ -114,11 +146,14 @@ class VolumetricPoseDataset(Dataset):
         self.recordings = tuple(
             open_once(folder, {'num_keypoints': count, **settings})
             for folder, settings in folders)
-        self._check_recordings(num_individuals)
-        self.samples = self._choose(split, split_by, labelled_only)
+        self._check_recordings()
+        rows, shown, allowed = self._choose(
+            split, split_by, labelled_only, num_labels, unlabelled)
+        self.samples, self.chunks, self.num_labelled = self._chunk(
+            rows, len(shown), allowed, chunk_stride)
         if indices is not None:
-            self.samples = self.samples[
-                slice(indices) if isinstance(indices, int) else list(indices)]
+            self._take(indices)
+        self._shown = (self.samples[:, None] == shown).all(-1).any(1)
         self.pipeline = Compose(pipeline)
         self.source = FrameReader(self.recordings, self.samples)
         if cache is not None:
@@ -174,8 +209,24 @@ class VolumetricPoseDataset(Dataset):
             flip_indices=self._metainfo['flip_indices'],
             keypoint_names=self._names,
             skeleton_links=self._metainfo['skeleton_links'],
-            keypoints=source.points[row].astype(np.float32),
+            keypoints=self._labels(position),
+            chunk_length=self.chunk_length,
             read_frames=functools.partial(self.source.load, position))
+
+    def labelled_poses(self) -> Array:
+        """All poses (N, K, 3) that are labelled here, mm; NaN missing."""
+        poses = [self._labels(position)
+                 for position in np.flatnonzero(self._shown).tolist()]
+        count = self._metainfo['num_keypoints']
+        found = np.concatenate([np.empty((0, count, 3)), *poses])
+        return found[np.isfinite(found).any((1, 2))]
+
+    def _labels(self, position: int) -> Array:
+        """Labels (I, K, 3) float32 of a sample, NaN if they are hidden."""
+        recording, row = self.samples[position]
+        points = self.recordings[recording].points[row].astype(np.float32)
+        return points if self._shown[position] else np.full_like(
+            points, np.nan)
 
     def _jitter(self, sample_id: int, turn: int, individuals: int) -> Array:
         """How far the middles are moved, (I, 3) mm."""
@@ -196,13 +247,13 @@ class VolumetricPoseDataset(Dataset):
             raise ValueError(f'skeleton: {folder} names none; name one')
         return load_skeleton(own)
 
-    def _check_recordings(self, num_individuals: int) -> None:
+    def _check_recordings(self) -> None:
         """All recordings must have the animals and views of the first."""
         for recording in self.recordings:
-            if recording.num_individuals != num_individuals:
+            if recording.num_individuals != self.num_individuals:
                 raise DataError(
                     recording.label_file, 'labelData.data_3d',
-                    f'{num_individuals} animals of '
+                    f'{self.num_individuals} animals of '
                     f'{self._metainfo["num_keypoints"]} keypoints',
                     f'{recording.num_individuals}',
                     'num_individuals says how many share the file')
@@ -223,8 +274,15 @@ class VolumetricPoseDataset(Dataset):
                     'order')
 
     def _choose(self, split: str, rule: Mapping[str, Any] | None,
-                labelled_only: bool) -> Array:
-        """Recording and row (N, 2) of the samples of a split."""
+                labelled_only: bool, num_labels: int | None,
+                unlabelled: Any) -> tuple[Array, Array, list[Array]]:
+        """Recording and row (N, 2) of a split's samples.
+
+        Returns:
+            tuple: All of them; those whose labels are shown, which are the
+            first ones; and of each recording the rows (M,) bool that belong
+            to the split.
+        """
         rows = []
         for recording in self.recordings:
             known = np.isfinite(recording.com).all((1, 2))
@@ -241,11 +299,71 @@ class VolumetricPoseDataset(Dataset):
             raise DataError(
                 self.data_root, 'recordings', 'labelled time points with a '
                 'known middle', f'none in {", ".join(names)}')
-        return np.concatenate([
-            np.stack([np.full(len(part), number), part], 1)
-            for number, part in enumerate(
-                split_rows(self.data_root, names, rows, split, rule))
-        ])
+        part = split_rows(self.data_root, names, rows, split, rule)
+        allowed = [rows_of_part(*each) for each in zip(
+            self.recordings, rows, part, strict=True)]
+        kept = thin_out(part, num_labels, self.data_root)
+        shown = _number(kept)
+        if unlabelled is None:
+            return shown, shown, allowed
+        return np.concatenate([shown, _number(self._draw(
+            UnlabelledDraw.of(unlabelled), allowed, kept))]), shown, allowed
+
+    def _draw(self, draw: UnlabelledDraw, allowed: Sequence[Array],
+              kept: Sequence[Array]) -> list[Array]:
+        """Rows without a label of each recording."""
+        chosen, lacking = [], 0
+        for number, recording in enumerate(self.recordings):
+            candidates = np.setdiff1d(
+                np.flatnonzero(allowed[number]), kept[number])
+            rows, fewer = draw.draw(recording, number, candidates,
+                                    len(kept[number]))
+            chosen.append(rows)
+            lacking += fewer
+        require_some(draw, self.recordings, chosen)
+        print_log(
+            f'{self.data_root}: {sum(map(len, kept))} labelled and '
+            f'{sum(map(len, chosen))} unlabelled time points of '
+            f'{len(self.recordings)} recordings' + (
+                f'; {lacking} fewer than unlabelled={draw.count!r} asks for'
+                if lacking else ''), 'current')
+        return chosen
+
+    def _chunk(self, rows: Array, labelled: int, allowed: Sequence[Array],
+               stride: int) -> tuple[Array, Array, int]:
+        """Runs of frames about time points, within the split.
+
+        Returns:
+            tuple: Samples (N, 2), each once; runs (C, T) as positions among
+            them, and how many of these, the first, are about a label.
+        """
+        length = self.chunk_length
+        if length == 1:
+            return rows, np.arange(len(rows))[:, None], labelled
+        runs, count = [], 0
+        for position, (number, row) in enumerate(rows.tolist()):
+            run = chunk_rows(row, allowed[number], length, stride)
+            if run:
+                runs.append([(number, other) for other in run])
+                count += position < labelled
+        if not runs:
+            raise DataError(
+                self.data_root, 'chunk_length', 'runs of '
+                f'{length} frames with known middles', 'none')
+        samples, positions = np.unique(
+            np.array(runs).reshape(-1, 2), axis=0, return_inverse=True)
+        return samples, positions.reshape(-1, length), count
+
+    def _take(self, indices: int | Sequence[int]) -> None:
+        """Leave only some samples."""
+        if self.chunk_length > 1:
+            raise ValueError('indices: are for chunk_length=1')
+        chosen = np.arange(len(self.samples))[
+            slice(indices) if isinstance(indices, int) else list(indices)]
+        self.num_labelled = int((chosen < self.num_labelled).sum())
+        # those with labels stay in front
+        self.samples = self.samples[chosen]
+        self.chunks = np.arange(len(chosen))[:, None]
 
     def _find_reach(self) -> float | None:
         """How far the pipeline's crop looks, None if it shows all."""
@@ -253,3 +371,10 @@ class VolumetricPoseDataset(Dataset):
             if isinstance(transform, DannceCropToVolume):
                 return transform.reach_mm + self.com_jitter_mm
         return None
+
+
+def _number(rows: Sequence[Array]) -> Array:
+    """Recording and row (N, 2), from the rows of each recording."""
+    return np.concatenate([
+        np.stack([np.full(len(own), number), own], 1)
+        for number, own in enumerate(rows)])

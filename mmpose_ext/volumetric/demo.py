@@ -7,10 +7,11 @@ from mmpose_ext.demonstration import Demonstration
 
 COM_CONFIG = 'configs/volumetric/com_tiny_synthetic.py'
 CONFIG = 'configs/volumetric/dannce_tiny_synthetic.py'
+PAIRS_CONFIG = 'configs/volumetric/sdannce_tiny_synthetic.py'
 
 
 def run(out: Path) -> None:
-    """Synthesise, train both networks, test, predict and draw.
+    """Synthesise, train the networks, test, predict and draw.
 
     Args:
         out (Path): Folder for data and results; made if need be.
@@ -36,3 +37,13 @@ def run(out: Path) -> None:
               '--out', work_dir / 'pose_test', '--overwrite')
     demo.call('visualize', CONFIG, work_dir / 'pose_test', recording,
               '--out', work_dir / 'pose_test.mp4', '--overwrite')
+    # from there to two rats, with few labels
+    demo.call('train', PAIRS_CONFIG, '--work-dir', work_dir / 'pairs',
+              '--cfg-options', f'load_from={best}')
+    refined, pair = demo.best_checkpoint('pairs'), demo.world / 'pair_test'
+    demo.call('test', PAIRS_CONFIG, refined, '--work-dir',
+              work_dir / 'pairs')
+    demo.call('predict', PAIRS_CONFIG, refined, pair,
+              '--out', work_dir / 'pair_test', '--overwrite')
+    demo.call('visualize', PAIRS_CONFIG, work_dir / 'pair_test', pair,
+              '--out', work_dir / 'pair_test.mp4', '--overwrite')

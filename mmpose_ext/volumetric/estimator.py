@@ -47,6 +47,18 @@ class DannceEstimator(BasePoseEstimator):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
             metainfo=metainfo)
+        self._check_scenes()
+
+    def _check_scenes(self) -> None:
+        """A graph that joins animals needs them in the same axes."""
+        refiner: Any = getattr(self.head, 'refiner', None)
+        augment: Any = getattr(self.data_preprocessor, 'augment', None)
+        if getattr(refiner, 'between_animals', False) and (
+                augment is not None and not augment.together):
+            raise DataError(
+                'config', 'model.data_preprocessor.augment.together',
+                'True, for model.head.refiner.between_animals joins the '
+                'animals of a scene', 'False')
 
     def extract_feat(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """Features of the volumes, coarse to fine.

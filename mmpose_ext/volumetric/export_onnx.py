@@ -26,6 +26,7 @@ from mmpose_ext.volumetric.estimator import DannceEstimator
 from mmpose_ext.volumetric.inference import load_model
 
 INPUTS = ('volumes', 'centres', 'axes')
+SCENES = 'scenes'  # where the animals of a scene are one graph
 OUTPUTS = ('keypoints', 'scores', 'spread')
 # mm for keypoints and spread; scores lie in [0, 1]
 TOLERANCE = dict(keypoints=1e-2, scores=1e-4, spread=1e-2)
@@ -77,6 +78,7 @@ class VolumeGraph(nn.Module):
 
     Attributes:
         shape: Of one volume, (V * C, n, n, n).
+        inputs: Names of the inputs.
     """
 
     def __init__(self, model: DannceEstimator) -> None:
@@ -89,15 +91,22 @@ class VolumeGraph(nn.Module):
             np.asarray(self.grid.offsets, np.float32)), persistent=False)
         channels = backbone.num_views * backbone.view_channels
         self.shape = (channels, *[int(self.grid.nvox)] * 3)
+        refiner = getattr(model.head, 'refiner', None)
+        self.inputs: tuple[str, ...] = INPUTS
+        if getattr(refiner, 'between_animals', False):
+            self.inputs += (SCENES, )
 
-    def forward(self, volumes: Tensor, centres: Tensor,
-                axes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, volumes: Tensor, centres: Tensor, axes: Tensor,
+                scenes: Tensor | None = None
+                ) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs in the order of ``OUTPUTS``."""
         head: Any = self.model.head
         inputs = dict(volumes=volumes, centres=centres, axes=axes,
                       offsets=self.offsets)
-        logits = head(self.model.extract_feat(inputs))
-        found = head.estimate(logits, inputs, as_graph=True)
+        if scenes is not None:
+            inputs.update(samples=scenes, copies=torch.zeros_like(scenes))
+        feats = self.model.extract_feat(inputs)
+        found = head.estimate(feats, head(feats), inputs, as_graph=True)
         return found.points, found.scores, found.spread
 
 
@@ -110,7 +119,9 @@ def export(graph: VolumeGraph,
     The inputs are ``volumes`` (B, V * C, n, n, n) float32 in [-1, 1], axes
     [y, x, z], channels view by view, ``centres`` (B, 3) world mm and ``axes``
     (B, 3, 3), the grid's axes as columns; the outputs ``keypoints``
-    (B, K, 3) world mm, ``scores`` (B, K) and ``spread`` (B, K) mm.
+    (B, K, 3) world mm, ``scores`` (B, K) and ``spread`` (B, K) mm. A model
+    that refines the animals of a scene together has one more input,
+    ``scenes`` (B, ) int64, equal for these.
 
     Args:
         graph (VolumeGraph): What to export.
@@ -125,7 +136,7 @@ def export(graph: VolumeGraph,
         # not the older exporter: to it, sizes are no numbers
         torch.onnx.export(
             graph.eval(), example_of(graph, batch), str(path),
-            input_names=list(INPUTS),
+            input_names=list(graph.inputs),
             output_names=list(OUTPUTS),
             opset_version=opset,
             dynamo=True,
@@ -149,9 +160,12 @@ def example_of(graph: VolumeGraph, batch: int = 1) -> tuple[Tensor, ...]:
     volumes = nn.functional.interpolate(2 * small - 1, size=graph.shape[1:])
     axes = np.stack([turned_axes(.7 * number + .3)
                      for number in range(batch)])
+    # the first two animals are of one scene
+    scenes = torch.arange(batch).sub(1).clamp(min=0)
     return (volumes,
             100 * torch.randn((batch, 3), generator=generator),
-            torch.from_numpy(axes).float())
+            torch.from_numpy(axes).float(),
+            scenes)[:len(graph.inputs)]
 
 
 def compare(graph: VolumeGraph, path: Path,
@@ -169,7 +183,7 @@ def compare(graph: VolumeGraph, path: Path,
         wanted = graph(*example)
     found = session.run(
         list(OUTPUTS), {name: value.numpy() for name, value in zip(
-            INPUTS, example, strict=True)})
+            graph.inputs, example, strict=True)})
     return {name: float(np.abs(value - want.numpy()).max())
             for name, value, want in zip(OUTPUTS, found, wanted, strict=True)}
 
@@ -177,7 +191,7 @@ def compare(graph: VolumeGraph, path: Path,
 def _metadata(graph: VolumeGraph) -> dict[str, str]:
     estimator: Any = graph.model
     preprocessor = estimator.data_preprocessor
-    return dict(
+    found = dict(
         keypoint_names=json.dumps(
             keypoint_names(getattr(estimator, 'dataset_meta', None))),
         grid=json.dumps(dict(vmin=float(graph.grid.vmin),
@@ -192,3 +206,7 @@ def _metadata(graph: VolumeGraph) -> dict[str, str]:
         axes="the grid's x, y, z in the world as columns",
         keypoints='x, y, z world mm',
         spread='mm')
+    if SCENES in graph.inputs:
+        found[SCENES] = 'a number for each volume, equal for animals that '\
+            'were filmed together; their axes are equal, too'
+    return found

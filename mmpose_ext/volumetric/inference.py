@@ -30,11 +30,14 @@ class VolumetricPoses:
         points: (T, I, K, 3) float32 world mm.
         scores: (T, I, K) float32, peak of each keypoint's distribution.
         spread: (T, I, K) float32 mm, its standard deviation.
+        initial: (T, I, K, 3) float32 world mm before they were refined; None
+            of a model that does not.
     """
 
     points: Array
     scores: Array
     spread: Array
+    initial: Array | None = None
 
 
 class DanncePredictor:
@@ -69,17 +72,23 @@ class DanncePredictor:
                 'which the checkpoint has not', 'none')
 
     @property
+    def refines(self) -> bool:
+        """Whether the model refines its poses."""
+        return getattr(self.model.head, 'refiner', None) is not None
+
+    @property
     def keypoint_names(self) -> tuple[str, ...]:
         """K names, of the data set that was trained on."""
         return keypoint_names(self.model.dataset_meta)
 
-    def predict(self, images: Sequence[Sequence[Array] | None],
+    def predict(self, images: Sequence[Sequence[Array | None] | None],
                 cameras: Cameras, com: Array) -> VolumetricPoses:
         """Predict a batch.
 
         Args:
-            images (Sequence[Sequence[ndarray] | None]): T lists of V images
-                (H, W, 3), uint8 BGR; None for a time point without.
+            images (Sequence[Sequence[ndarray | None] | None]): T lists of V
+                images (H, W, 3), uint8 BGR. None for a time point leaves it
+                out; None for an image blanks the view.
             cameras (Cameras): V cameras of these images, with sizes.
             com (ndarray): (T, I, 3) mm, where the animals are; NaN unknown.
         """
@@ -90,25 +99,40 @@ class DanncePredictor:
         result = VolumetricPoses(
             np.full((*shape, 3), np.nan, np.float32),
             np.full(shape, np.nan, np.float32),
-            np.full(shape, np.nan, np.float32))
+            np.full(shape, np.nan, np.float32),
+            np.full((*shape, 3), np.nan, np.float32)
+            if self.refines else None)
         rows = np.flatnonzero(known.any(1))
         batch = [sample for row in rows for sample in self._samples(
-            cast(Sequence[Array], images[int(row)]), cameras,
+            cast(Sequence[Array | None], images[int(row)]), cameras,
             com[row, known[row]])]
         found = self._run(batch) if batch else []
         count = len(self.turns)
+        targets = [getattr(result, name) for name in self._fields]
         for i, row in enumerate(rows):
             turned = found[i * count:(i + 1) * count]
-            for target, *values in zip(
-                    (result.points, result.scores, result.spread), *turned,
-                    strict=True):
+            for target, *values in zip(targets, *turned, strict=True):
                 target[row, known[row]] = np.mean(values, 0)
         return result
 
-    def _samples(self, images: Sequence[Array], cameras: Cameras,
+    @property
+    def _fields(self) -> dict[str, str]:
+        """What the model calls the fields of a result."""
+        names = dict(points='keypoints', scores='keypoint_scores',
+                     spread='spread_mm')
+        if self.refines:
+            names['initial'] = 'initial_keypoints'
+        return names
+
+    def _samples(self, images: Sequence[Array | None], cameras: Cameras,
                  com: Array) -> list[dict[str, Any]]:
         """A time point as a data set packs it, once a turn."""
         meta = self.model.dataset_meta
+        assert cameras.sizes is not None
+        pictures = [np.zeros((height, width, 3), np.uint8)
+                    if image is None else image for image, (width, height)
+                    in zip(images, cameras.sizes.tolist(), strict=True)]
+        blank = [view for view, image in enumerate(images) if image is None]
         names = self.keypoint_names
         packed = self.pipeline({
             **dict.fromkeys(META_KEYS), 'cameras': cameras, 'com': com,
@@ -116,23 +140,23 @@ class DanncePredictor:
             'flip_indices': meta['flip_indices'],
             'skeleton_links': meta['skeleton_links'],
             'keypoints': np.full((len(com), len(names), 3), np.nan),
-            'read_frames': lambda: (list(images), np.zeros((len(images), 2)))
+            'read_frames': lambda: (pictures, np.zeros((len(images), 2)))
         })
         samples = []
         for turn in self.turns:
             sample = packed['data_samples'].clone()
-            sample.set_metainfo(dict(turn=turn))
+            sample.set_metainfo(dict(turn=turn, blank_views=blank))
             samples.append(dict(inputs=packed['inputs'],
                                 data_samples=sample))
         return samples
 
     def _run(self, batch: list[dict[str, Any]]) -> list[tuple[Array, ...]]:
-        """Points, scores and spread of each sample."""
+        """The fields of a result for each sample."""
         with torch.inference_mode():
             samples = self.model.test_step(pseudo_collate(batch))
         return [
             tuple(np.asarray(sample.pred_instances[name])
-                  for name in ('keypoints', 'keypoint_scores', 'spread_mm'))
+                  for name in self._fields.values())
             for sample in samples
         ]
 

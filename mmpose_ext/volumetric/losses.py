@@ -119,91 +119,33 @@ class DannceL2Loss(VolumetricPointLoss):
 
 
 @MODELS.register_module()
-class DannceLikelihoodLoss(nn.Module):
-    """``-log p`` of the voxel that holds the label: sharpens the volumes.
+class DannceHuberLoss(VolumetricPointLoss):
+    """Mean Huber error of the labelled coordinates, mm.
 
-    The expected position alone is as right for a volume of two far peaks as
-    for one in the middle.
+    Squared near 0 and of slope 1 far away: a wrong label pulls no more than
+    under L1, and small errors settle.
 
-    Args:
-        loss_weight (float): Defaults to .01.
-    """
-
-    def __init__(self, loss_weight: float = .01) -> None:
-        super().__init__()
-        self.loss_weight = loss_weight
-
-    def forward(self, log_share: Tensor, known: Tensor) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            log_share (Tensor): (M, K), log p at the labels.
-            known (Tensor): (M, K) bool, whether there is a label in the grid.
-        """
-        log_share = torch.where(known, log_share, 0.)
-        return -self.loss_weight * share_of(known) * log_share.sum()
-
-
-@MODELS.register_module()
-class DannceGaussianLoss(nn.Module):
-    """Volumes against a Gaussian about each label, the target of MAX.
-
-    The error is summed over the voxels and divided by what the Gaussian
-    itself sums to, so that neither voxel size nor sigma changes its scale.
-    The Gaussian is separable: it is never made as a volume.
+    Differs from the original, which knows neither weight nor missing labels.
 
     Args:
-        sigma (float): mm. Defaults to 10.
-        kind (str): ``bce``, cross-entropy, whose gradient does not vanish
-            while all voxels are empty, or ``mse`` of the sigmoid, as
-            published. Defaults to ``bce``.
+        beta (float): mm, where the square ends. Defaults to 5.
         loss_weight (float): Defaults to 1.
+        joint_weights (Sequence[tuple[int, float]], optional): As of
+            :class:`VolumetricPointLoss`. Defaults to None.
     """
 
-    def __init__(self,
-                 sigma: float = 10.,
-                 kind: str = 'bce',
-                 loss_weight: float = 1.) -> None:
-        super().__init__()
-        if kind not in ('bce', 'mse'):
-            raise ValueError(f"kind: expected 'bce' or 'mse', found {kind!r}")
-        self.sigma, self.kind, self.loss_weight = sigma, kind, loss_weight
+    def __init__(
+            self,
+            beta: float = 5.,
+            loss_weight: float = 1.,
+            joint_weights: Sequence[tuple[int, float]] | None = None) -> None:
+        super().__init__(loss_weight, joint_weights)
+        if not beta > 0:
+            raise ValueError(f'beta: expected more than 0, found {beta!r}')
+        self.beta = beta
 
-    def forward(self, logits: Tensor, local: Tensor,
-                offsets: Tensor) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            logits (Tensor): (M, K, n, n, n), axes [y, x, z].
-            local (Tensor): Labels (M, K, 3), x, y, z mm in the grid's own
-                axes from its middle. One that lacks a coordinate has no
-                Gaussian and does not count.
-            offsets (Tensor): (n, ), voxel centres along every axis, mm.
-        """
-        known = local.isfinite().all(-1)
-        step = (offsets[1] - offsets[0]).abs()
-        distance = local.nan_to_num().unsqueeze(-1) - offsets
-        along = (-.5 * (distance / self.sigma).square()).exp()
-        if self.kind == 'bce':
-            empty = nn.functional.softplus(logits).sum((2, 3, 4))
-            error = empty - _overlap(logits, along)
-            width = self.sigma * (2 * torch.pi)**.5
-        else:
-            found = logits.sigmoid()
-            gaussian = along.square().sum(-1).prod(-1)
-            error = (found.square().sum((2, 3, 4)) + gaussian
-                     - 2 * _overlap(found, along))
-            width = self.sigma * torch.pi**.5
-        error = torch.where(known, error, 0.) / (width / step)**3
-        return self.loss_weight * share_of(known) * error.sum()
-
-
-def _overlap(volume: Tensor, along: Tensor) -> Tensor:
-    """Sum of volumes (M, K, y, x, z) times products of `along` (M, K, 3, n).
-
-    One axis after the other: no temporary of the volume's size.
-    """
-    x, y, z = along.unbind(2)
-    plane = (volume.flatten(2, 3) @ z.unsqueeze(-1)).unflatten(
-        2, volume.shape[2:4])
-    return ((plane.squeeze(-1) @ x.unsqueeze(-1)).squeeze(-1) * y).sum(-1)
+    def error(self, difference: Tensor) -> Tensor:
+        """See :meth:`VolumetricPointLoss.error`."""
+        return nn.functional.smooth_l1_loss(
+            difference, torch.zeros_like(difference), reduction='none',
+            beta=self.beta)

@@ -21,6 +21,7 @@ from mmpose_ext.volumetric.pose_drawing import (
     move_pixels,
     write_legend,
     write_line,
+    write_numbers,
 )
 from mmpose_ext.volumetric.space_panel import SpacePanel
 
@@ -147,6 +148,7 @@ class Mosaic:
         for points in poses:
             draw_pose(tile, move_pixels(matrix, points), self.style,
                       thickness)
+        write_numbers(tile, move_pixels(matrix, poses))
         return tile
 
     def _write_band(self, canvas: Array, scene: Scene) -> None:

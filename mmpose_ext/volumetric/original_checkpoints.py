@@ -3,7 +3,9 @@
 ``python -m mmpose_ext.volumetric.original_checkpoints IN OUT --skeleton
 rat23`` writes a file that ``tools/predict.py``, ``tools/test.py`` and
 ``load_from`` take like one of our own. Voxels, views and colours have the
-same order in both, so that weights change their names alone.
+same order in both, so that weights change their names alone. Of s-DANNCE the
+network and the last layer are converted; the graph that refines its poses
+begins anew.
 
 Beside the weights the originals store the objects of their training. None of
 these is made: whatever is no tensor and no plain value becomes an empty
@@ -32,6 +34,7 @@ from mmpose_ext.storage import (
 from mmpose_ext.training import state_of
 from mmpose_ext.volumetric.original_names import (
     is_original,
+    is_refined,
     rename_original,
 )
 from mmpose_ext.volumetric.skeletons import load_skeleton
@@ -107,7 +110,8 @@ def convert_original(path: str | Path, skeleton: str) -> dict[str, Any]:
             :func:`mmpose_ext.volumetric.skeletons.load_skeleton`.
 
     Returns:
-        dict: ``state_dict`` and ``meta``.
+        dict: ``state_dict`` and ``meta``, in which ``left_out`` names what
+        has no counterpart and ``algorithm`` the network.
 
     Raises:
         DataError: If the file is damaged or no such checkpoint, or has
@@ -130,7 +134,8 @@ def convert_original(path: str | Path, skeleton: str) -> dict[str, Any]:
     return dict(
         state_dict=renamed,
         meta=dict(dataset_meta=meta, converted_from=Path(path).name,
-                  left_out=left))
+                  left_out=left,
+                  algorithm='sdannce' if is_refined(state) else 'dannce'))
 
 
 def describe_network(state: Mapping[str, Tensor],
@@ -189,6 +194,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     left = checkpoint['meta']['left_out']
     if left:
         print(f'left out, without a counterpart: {", ".join(left)}')
+    if checkpoint['meta']['algorithm'] == 'sdannce':
+        print('s-DANNCE: network and last layer are converted, its graph '
+              'refiner is not; by load_from a training of s-DANNCE takes '
+              'these and begins the graph anew')
     settings = describe_network(
         checkpoint['state_dict'], arguments.view_channels)
     print(f'model.backbone: {settings}\nwritten: {arguments.out}')

@@ -12,12 +12,18 @@ _VALUES = dict(gamma='weight', beta='bias')
 _LEVEL = re.compile(
     r'(?:.*\.)?encoder_decoder\.(encoder_res|decoder_res|decoder_upsample)'
     r'(\d)\.block\.(\d)\.(\w+)')
+_REFINED = 'pose_generator.'  # before the names of what DANNCE has, too
 _OUTPUT = re.compile(r'(?:.*\.)?output_layer\.(weight|bias)')
 
 
 def is_original(state: Mapping[str, Tensor]) -> bool:
     """Whether tensors have the names of the original networks."""
     return any(_LEVEL.fullmatch(name) for name in state)
+
+
+def is_refined(state: Mapping[str, Tensor]) -> bool:
+    """Whether an original network is s-DANNCE, and has a graph refiner."""
+    return any(_REFINED in name for name in state)
 
 
 def rename_original(
@@ -31,7 +37,8 @@ def rename_original(
     Returns:
         tuple[dict[str, Tensor], list[str]]: Tensors of a
         :class:`DannceEstimator` by name, and the names that have no
-        counterpart, such as those of a graph refiner.
+        counterpart. All of a graph refiner are among these: it reads its
+        features up to a voxel elsewhere, so it has to be trained anew.
     """
     renamed, left = {}, []
     for name, value in state.items():

@@ -147,6 +147,27 @@ def write_line(canvas: Array, text: str, x: int, y: int, scale: float = .45,
     return x + cv2.getTextSize(text, FONT, scale, 1)[0][0]
 
 
+def write_numbers(canvas: Array, poses: Array) -> None:
+    """Write above each of several animals which one it is, from 1.
+
+    Args:
+        canvas (ndarray): (H, W, 3), drawn into.
+        poses (ndarray): (I, K, 2) px; NaN is unknown. A single animal needs
+            no number.
+    """
+    if len(poses) < 2:
+        return
+    for number, pixels in enumerate(poses, 1):
+        known = pixels[np.isfinite(pixels).all(-1)]
+        known = known[(np.abs(known) < _FARTHEST).all(-1)]
+        if not len(known):
+            continue
+        x, y = np.rint((np.median(known[:, 0]), known[:, 1].min())).astype(
+            int).tolist()
+        # above the animal, but never out of the picture for its height
+        write_line(canvas, str(number), x - 5, max(y - 8, 32), .55)
+
+
 def write_legend(canvas: Array, style: PoseStyle, x: int, y: int,
                  entries: Sequence[tuple[str, Color]]) -> None:
     """Write what the colours mean, each in its own, from x rightwards."""

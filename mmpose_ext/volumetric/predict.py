@@ -2,8 +2,9 @@
 
 The config tells what is predicted: a network for the centre of mass writes
 ``com3d.mat``, a network for poses ``save_data_AVG.mat``, ``com3d_used.mat``
-and ``poses.nc``. ``prediction_com.json`` and ``prediction_poses.json`` say
-what they were made from.
+and ``poses.nc``, and of a model that refines them the poses before that as
+``init_save_data_AVG.mat``. ``prediction_com.json`` and
+``prediction_poses.json`` say what they were made from.
 """
 from __future__ import annotations
 
@@ -23,11 +24,13 @@ from mmpose_ext.storage.com3d import ComTrack, write_com3d
 from mmpose_ext.storage.matlab import cell
 from mmpose_ext.storage.plain_files import sha256_of
 from mmpose_ext.training import choose_device
-from mmpose_ext.volumetric.body_centres import list_ids
+from mmpose_ext.volumetric.body_centres import centroids, list_ids
 from mmpose_ext.volumetric.estimator import DannceEstimator
+from mmpose_ext.volumetric.individual_files import list_files
 from mmpose_ext.volumetric.inference import DanncePredictor, load_model
 from mmpose_ext.volumetric.prediction_files import (
     COM_MAT,
+    INITIAL_MAT,
     POSES_MAT,
     POSES_NC,
     PosePredictions,
@@ -66,8 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder to write; made if need be')
     parser.add_argument(
         '--com', type=Path, metavar='FILE',
-        help='com3d.mat with the centres of mass to look around (default: '
-        "the recording's own)")
+        help='com3d.mat with the centres of mass to look around, or of '
+        "several animals a pattern such as 'instance*com3d.mat' (default: the "
+        "recording's own)")
     parser.add_argument(
         '--start', type=int, default=0, metavar='N',
         help='first time point, counted from 0 (default: 0)')
@@ -111,7 +115,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
         rows, skipped = choose_rows(recording, arguments.start,
                                     arguments.stop, arguments.every, poses)
         plan = _plan(config, arguments, recording, rows, poses)
-        sources = [arguments.checkpoint, recording.label_file]
+        sources = [arguments.checkpoint, *recording.label_files]
         store = plan.open_store(
             arguments.resume, arguments.overwrite,
             sources + ([arguments.com] if arguments.com else []))
@@ -123,13 +127,9 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
         lines = _predict(plan, recording, predict, store,
                          arguments.batch_size)
         found = store.join()
-        lost = plan.rows[~found['readable']]
-        if len(lost):
-            lines.append(
-                f'unreadable        {len(lost)}, NaN in the files: sampleID '
-                f'{list_ids(recording.sample_ids[lost])}')
+        lines += _reading(plan, recording, found)
         lines += (_write_poses(plan, recording, model, found) if poses
-                  else _write_com(plan, recording, found))
+                  else _write_com(plan, recording, config, found))
         plan.finish(store)
     finally:
         recording.close()
@@ -148,9 +148,12 @@ def pose_predictor(model: nn.Module, recording: Recording,
     def predict(images: list[Views], rows: Array) -> dict[str, Array]:
         com = recording.com[rows]
         poses = predictor.predict(images, recording.cameras, com)
-        return dict(sample_ids=recording.sample_ids[rows], com=com,
-                    points=poses.points, scores=poses.scores,
-                    spread=poses.spread)
+        found = dict(sample_ids=recording.sample_ids[rows], com=com,
+                     points=poses.points, scores=poses.scores,
+                     spread=poses.spread)
+        if poses.initial is not None:
+            found['initial'] = poses.initial
+        return found
 
     return predict
 
@@ -193,11 +196,13 @@ def _open(config: Config, arguments: argparse.Namespace,
         options.setdefault('num_keypoints', config.model.head.num_keypoints)
     if poses and arguments.com is None:
         com_file = options.get('com_file')
-        if com_file and not (arguments.recording / com_file).is_file():
-            raise DataError(
-                arguments.recording / com_file, 'file',
-                'the centres of mass that the config names', 'nothing',
-                'predict them by a com config, and name the file by --com')
+        for path in list_files(arguments.recording, com_file, 'com_file'
+                               ) if com_file else ():
+            if not path.is_file():
+                raise DataError(
+                    path, 'file', 'the centres of mass that the config names',
+                    'nothing', 'predict them by a com config, and name the '
+                    'file by --com')
         return open_recording(arguments.recording, **options)
     window = options.pop('com_median_window', None)
     limit_mm = options.pop('com_limit_mm', None)
@@ -225,6 +230,8 @@ def _plan(config: Config, arguments: argparse.Namespace,
         settings.update(com=recording.com[rows],
                         turn_average=arguments.turn_average)
         names = (POSES_MAT, COM_MAT, POSES_NC)
+        if config.model.head.get('refiner'):
+            names += (INITIAL_MAT, )
     return PredictionPlan(
         'poses' if poses else 'com', arguments.out, rows,
         tuple(arguments.out / name for name in names),
@@ -236,8 +243,10 @@ def _predict(plan: PredictionPlan, recording: Recording, predict: Predict,
     """Do the work; lines that say how fast."""
     done = min(store.count * BLOCK, len(plan.rows))
     began = time.perf_counter()
+    poses = plan.kind == 'poses'
+    # a place in space needs two views
     predict_blocks(recording, plan.rows, predict, store, BLOCK, batch,
-                   'poses' if plan.kind == 'poses' else 'centres of mass')
+                   'poses' if poses else 'centres of mass', min_views=2)
     seconds = time.perf_counter() - began
     text = f'time points       {len(plan.rows)}'
     if done:
@@ -245,6 +254,20 @@ def _predict(plan: PredictionPlan, recording: Recording, predict: Predict,
     if done < len(plan.rows):
         text += f', {(len(plan.rows) - done) / seconds:,.1f} a second'
     return [text]
+
+
+def _reading(plan: PredictionPlan, recording: Recording,
+             found: Results) -> list[str]:
+    """Lines that tell which time points could not be read, or not in full."""
+    enough = found['readable']
+    partly = enough & (found['views_read'] < len(recording.videos))
+    return [
+        f'{name}{rows.sum()}, {text}: sampleID '
+        + list_ids(recording.sample_ids[plan.rows[rows]])
+        for name, rows, text in (
+            ('unreadable        ', ~enough, 'NaN in the files'),
+            ('partly readable   ', partly, 'from their other views'))
+        if rows.any()]
 
 
 def _metadata(plan: PredictionPlan, recording: Recording) -> dict[str, Any]:
@@ -267,7 +290,8 @@ def _write_poses(plan: PredictionPlan, recording: Recording,
         spread=found['spread'], com=found['com'],
         cameras=recording.cameras.names, keypoints=names)
     files = write_predictions(plan.out, predictions, time_of, fps,
-                              _metadata(plan, recording))
+                              _metadata(plan, recording),
+                              found.get('initial'))
     return [
         f'score             {_median(found["scores"]):.3f} median, spread '
         f'{_median(found["spread"]):.1f} mm',
@@ -279,17 +303,23 @@ def _write_poses(plan: PredictionPlan, recording: Recording,
     ]
 
 
-def _write_com(plan: PredictionPlan, recording: Recording,
+def _write_com(plan: PredictionPlan, recording: Recording, config: Config,
                found: Results) -> list[str]:
+    from mmpose_ext.volumetric.com_inference import link_com
     path = plan.out / COM_FILE
+    lines: list[str] = []
+    notes: dict[str, Array] = {}
+    if found['com'].shape[1] > 1:
+        found, notes, text = link_com(
+            found, config, centroids(recording.points[plan.rows]))
+        lines.append(f'identities        {text}')
     write_com3d(
         path, ComTrack(path, found['sample_ids'], found['com']),
         dict(_metadata(plan, recording),
              camnames=cell(recording.cameras.names),
              error_px=found['error_px'], num_views=found['num_views'],
-             scores=found['scores']))
+             scores=found['scores'], **notes))
     known = np.isfinite(found['com']).all(-1)
-    lines = []
     if known.any():
         lines.append(f'reprojection      {_median(found["error_px"]):.1f} px '
                      f'median, {_median(found["num_views"]):.0f} views')

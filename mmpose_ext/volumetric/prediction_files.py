@@ -2,13 +2,15 @@
 
 ``save_data_AVG.mat`` has the variables that scripts for MATLAB know (``pred``
 M x I x 3 x J in mm of the world, ``data``, ``p_max``, ``sampleID``) and
-``com``, ``spread``, ``camnames`` and ``joint_names``; ``com3d_used.mat`` the
-centres of mass that were used; ``poses.nc`` the poses as movement reads them.
+``com``, ``spread``, ``camnames`` and ``joint_names``;
+``init_save_data_AVG.mat`` the same of the poses before they were refined;
+``com3d_used.mat`` the centres of mass that were used; ``poses.nc`` the poses
+as movement reads them.
 """
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ Array = np.ndarray
 
 POSES_MAT, COM_MAT, POSES_NC = (
     'save_data_AVG.mat', 'com3d_used.mat', 'poses.nc')
+INITIAL_MAT = f'init_{POSES_MAT}'
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +80,9 @@ def write_predictions(folder: Path,
                       predictions: PosePredictions,
                       time: Array,
                       fps: float | None,
-                      metadata: Mapping[str, Any]) -> tuple[Path, ...]:
-    """Write the three files, each whole or not at all.
+                      metadata: Mapping[str, Any],
+                      initial: Array | None = None) -> tuple[Path, ...]:
+    """Write the files, each whole or not at all.
 
     Args:
         folder (Path): An existing folder.
@@ -87,12 +91,19 @@ def write_predictions(folder: Path,
         time (ndarray): (M,) seconds where the rate is known, else frames.
         fps (float, optional): Frames per second, if known.
         metadata (Mapping[str, Any]): How it was made; texts and numbers.
+        initial (ndarray, optional): (M, I, K, 3) poses before they were
+            refined, mm. Defaults to None: they were not.
 
     Returns:
         tuple[Path, ...]: The files.
     """
     assert predictions.com is not None
     write_poses_mat(folder / POSES_MAT, predictions)
+    files = [folder / POSES_MAT, folder / COM_MAT, folder / POSES_NC]
+    if initial is not None:
+        files.append(folder / INITIAL_MAT)
+        write_poses_mat(folder / INITIAL_MAT,
+                        replace(predictions, points=initial))
     write_com3d(
         folder / COM_MAT,
         ComTrack(folder / COM_MAT, predictions.sample_ids, predictions.com),
@@ -107,11 +118,11 @@ def write_predictions(folder: Path,
         time=time,
         fps=fps,
         attributes=dict(metadata))
-    return folder / POSES_MAT, folder / COM_MAT, folder / POSES_NC
+    return tuple(files)
 
 
 def write_poses_mat(path: Path, predictions: PosePredictions) -> None:
-    """Write ``save_data_AVG.mat``.
+    """Write ``save_data_AVG.mat``, or a file like it.
 
     Args:
         path (Path): The file, ending in .mat.

@@ -19,6 +19,10 @@ from mmpose_ext.volumetric.body_centres import (
     describe_ids,
     filter_centres,
 )
+from mmpose_ext.volumetric.individual_files import (
+    join_centres,
+    list_files,
+)
 from mmpose_ext.volumetric.recordings import Recording
 from mmpose_ext.volumetric.streaming import BlockStore, check_fingerprint
 
@@ -146,7 +150,8 @@ def read_centres(path: Path, recording: Recording, window: int | None,
     Unlike for a training, labelled time points may be without one.
 
     Args:
-        path (Path): A ``com3d.mat``.
+        path (Path): A ``com3d.mat``, or of several animals with a file each
+            a pattern such as ``instance*com3d.mat``.
         recording (Recording): M time points.
         window (int, optional): Time points of a median filter.
         limit_mm (float, optional): A larger coordinate makes a centre
@@ -158,16 +163,19 @@ def read_centres(path: Path, recording: Recording, window: int | None,
     Raises:
         DataError: If the file is damaged, or of other time points.
     """
-    track = read_com3d(path)
-    centres = filter_centres(BodyCentres(path, 'com', track.sample_ids,
-                                         track.points), window)
+    files = list_files(path.parent, path.name, '--com')
+    parts = [BodyCentres(file, 'com', track.sample_ids, track.points)
+             for file in files for track in [read_com3d(file)]]
+    joined = parts[0] if len(parts) == 1 else join_centres(parts, files)
+    assert joined is not None
+    centres = filter_centres(joined, window)
     ids = recording.sample_ids
     _, rows, found = np.intersect1d(ids, centres.sample_ids,
                                     return_indices=True)
     if not len(rows):
         raise DataError(
             path, 'sampleID', f'sampleIDs of {recording.label_file.name}, '
-            f'{describe_ids(ids)}', f'{describe_ids(track.sample_ids)}; '
+            f'{describe_ids(ids)}', f'{describe_ids(centres.sample_ids)}; '
             'none agrees', 'a sampleID is no frame number')
     com = np.full((len(ids), *centres.points.shape[1:]), np.nan)
     com[rows] = centres.points[found]

@@ -19,6 +19,7 @@ from mmpose_ext.volumetric.pose_drawing import (
     draw_pose,
     draw_segments,
     write_line,
+    write_numbers,
 )
 
 Array = np.ndarray
@@ -76,6 +77,7 @@ class SpacePanel:
         for points in poses:
             pixels, depth = camera.project(points)
             draw_pose(canvas, pixels[0], style, thickness, depth[0])
+        write_numbers(canvas, camera.project(poses)[0][0])
         _draw_axes(canvas, camera.rotations[0])
         write_line(canvas, f'grid {step:g} mm', 8, 18, .4)
         return canvas

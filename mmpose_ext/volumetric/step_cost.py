@@ -1,9 +1,10 @@
 """What a training step of a network costs, beside the plain network's.
 
-A step is forward pass, expected positions, L1 loss, backward pass and Adam,
-on ready volumes. Peak memory is that of a process of its own for each side::
+A step is forward pass, expected positions, their refinement if there is one,
+L1 loss, backward pass and Adam, on ready volumes. Peak memory is that of a
+process of its own for each side::
 
-    python -m mmpose_ext.volumetric.step_cost ours 6 3 compressed 23 64
+    python -m mmpose_ext.volumetric.step_cost ours 6 3 compressed 23 64 null
 """
 from __future__ import annotations
 
@@ -29,7 +30,12 @@ from mmpose_ext.training.benchmark import peak_memory
 from mmpose_ext.volumetric.expectation import softmax_moments
 from mmpose_ext.volumetric.head import DannceExpectationHead
 from mmpose_ext.volumetric.network import SIZES, DannceUNet
-from mmpose_ext.volumetric.reference import PlainUNet, plain_soft_argmax
+from mmpose_ext.volumetric.pose_graph import DanncePoseGraph
+from mmpose_ext.volumetric.reference import (
+    PlainPoseGraph,
+    PlainUNet,
+    plain_soft_argmax,
+)
 
 SIDE = 240.  # of the volume, mm
 _PROCESS_SECONDS = 600
@@ -39,7 +45,9 @@ Step = Callable[[], float]
 
 def make_networks(num_views: int, view_channels: int,
                   size: str | Sequence[int],
-                  keypoints: int) -> tuple[DannceUNet, nn.Module]:
+                  keypoints: int,
+                  refiner: dict | None = None
+                  ) -> tuple[DannceUNet, DannceExpectationHead]:
     """A network with layer norm, and a head, of which the weights are drawn.
 
     Args:
@@ -47,10 +55,16 @@ def make_networks(num_views: int, view_channels: int,
         view_channels (int): C.
         size (str | Sequence[int]): See :class:`DannceUNet`.
         keypoints (int): K.
+        refiner (dict, optional): Config of a :class:`DanncePoseGraph`.
+            Defaults to None.
     """
     torch.manual_seed(0)
     network = DannceUNet(num_views, view_channels, size)
-    head = DannceExpectationHead(network.out_channels[-1], keypoints)
+    head = DannceExpectationHead(network.out_channels, keypoints,
+                                 refiner=refiner)
+    if isinstance(head.refiner, DanncePoseGraph):
+        # from 0, where it begins, all shifts are equal
+        nn.init.normal_(head.refiner.last.own, std=.01)
     for module in (*network.modules(), *head.modules()):
         if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
             nn.init.xavier_uniform_(module.weight)
@@ -69,19 +83,42 @@ def plain_copy(network: DannceUNet) -> PlainUNet:
     return plain
 
 
-def locate(network: nn.Module, head: nn.Module, volumes: Tensor) -> Tensor:
-    """Expected positions (B, K, 3) in mm, either network's own way."""
+def plain_copy_of_head(head: DannceExpectationHead) -> DannceExpectationHead:
+    """The head with a plain graph, if it has one, of the same weights."""
+    plain = copy.deepcopy(head)
+    ours = head.refiner
+    if isinstance(ours, DanncePoseGraph):
+        assert ours.fuse is not None
+        graph = PlainPoseGraph(
+            ours.fuse.in_features,
+            ours.last.place < len(ours.last.edges),
+            len(ours.last.own), len(ours.blocks), ours.fuse.out_features,
+            ours.first.dropout)
+        graph.load_state_dict(ours.state_dict())
+        plain.refiner = graph
+    return plain
+
+
+def locate(network: nn.Module, head: DannceExpectationHead,
+           volumes: Tensor) -> Tensor:
+    """Positions (B, K, 3) in mm, either network's own way."""
     nvox = volumes.shape[-1]
     offsets = (torch.arange(nvox) + .5) * (SIDE / nvox) - SIDE / 2
+    feats = network(volumes)
     if isinstance(network, DannceUNet):
-        return softmax_moments(head(network(volumes)), offsets).mean
-    logits = head.get_submodule('final_layer')(network(volumes)[-1])
-    y, x, z = torch.meshgrid(offsets, offsets, offsets, indexing='ij')
-    return plain_soft_argmax(
-        logits, torch.stack([x, y, z], -1).flatten(0, 2))
+        points = softmax_moments(head(feats), offsets).mean
+    else:
+        logits = head.final_layer(feats[-1])
+        y, x, z = torch.meshgrid(offsets, offsets, offsets, indexing='ij')
+        points = plain_soft_argmax(
+            logits, torch.stack([x, y, z], -1).flatten(0, 2))
+    if head.refiner is not None:
+        shift = head.refiner(feats, points, offsets)
+        points = points + shift * (offsets[1] - offsets[0])
+    return points
 
 
-def make_step(network: nn.Module, head: nn.Module, channels: int,
+def make_step(network: nn.Module, head: DannceExpectationHead, channels: int,
               keypoints: int, nvox: int) -> Step:
     """A training step, batch 1, that returns its loss in mm."""
     generator = torch.Generator().manual_seed(0)
@@ -103,7 +140,8 @@ def make_step(network: nn.Module, head: nn.Module, channels: int,
 
 def compare_steps(num_views: int, view_channels: int,
                   size: str | Sequence[int], keypoints: int, nvox: int,
-                  repetitions: int = 3) -> dict[str, Any]:
+                  repetitions: int = 3,
+                  refiner: dict | None = None) -> dict[str, Any]:
     """Cost of a step, ours and the plain network's by turns.
 
     Args:
@@ -114,26 +152,31 @@ def compare_steps(num_views: int, view_channels: int,
         nvox (int): Voxels a side.
         repetitions (int): Steps of each side that count, after one that does
             not. Defaults to 3.
+        refiner (dict, optional): See :func:`make_networks`. Defaults to
+            None.
 
     Returns:
         dict: ``ours`` and ``plain`` with ``cpu_seconds`` (median) and
         ``peak_mib``; ``cpu_ratio`` and ``memory_ratio``; ``difference``, the
         largest of features and, ``difference_mm``, of positions.
     """
-    network, head = make_networks(num_views, view_channels, size, keypoints)
+    network, head = make_networks(num_views, view_channels, size, keypoints,
+                                  refiner)
     channels = num_views * view_channels
-    plain = plain_copy(network)
+    plain, plain_head = plain_copy(network), plain_copy_of_head(head)
     volumes = torch.rand(1, channels, nvox, nvox, nvox) * 2 - 1
     with torch.no_grad():
         difference = max(
             float((one - other).abs().max()) for one, other in zip(
                 network(volumes), plain(volumes), strict=True))
-        difference_mm = float((locate(network, head, volumes) - locate(
-            plain, head, volumes)).abs().max())
+        # of which dropout would draw
+        difference_mm = float((
+            locate(network, head.eval(), volumes)
+            - locate(plain, plain_head.eval(), volumes)).abs().max())
+    head.train(), plain_head.train()
     steps = dict(
         ours=make_step(network, head, channels, keypoints, nvox),
-        plain=make_step(plain, copy.deepcopy(head), channels, keypoints,
-                        nvox))
+        plain=make_step(plain, plain_head, channels, keypoints, nvox))
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(repetitions + 1):
         for name, step in steps.items():
@@ -144,7 +187,8 @@ def compare_steps(num_views: int, view_channels: int,
         name: dict(
             cpu_seconds=statistics.median(found[1:]),
             peak_mib=_peak_of_process(
-                name, num_views, view_channels, size, keypoints, nvox))
+                name, num_views, view_channels, size, keypoints, nvox,
+                refiner))
         for name, found in times.items()}
     ours, other = result['ours'], result['plain']
     return dict(
@@ -157,7 +201,8 @@ def compare_steps(num_views: int, view_channels: int,
 
 def measure_scaling(size: str | Sequence[int], keypoints: int,
                     nvoxes: Sequence[int], views: Sequence[int],
-                    repetitions: int = 3) -> dict[str, dict[str, Any]]:
+                    repetitions: int = 3, refiner: dict | None = None
+                    ) -> dict[str, dict[str, Any]]:
     """CPU-seconds of a training step and of building volumes.
 
     Args:
@@ -169,6 +214,8 @@ def measure_scaling(size: str | Sequence[int], keypoints: int,
             of voxels for building and the first for a step.
         repetitions (int): Times each is done, after one that does not count;
             the fastest is taken. Defaults to 3.
+        refiner (dict, optional): See :func:`make_networks`. Defaults to
+            None.
 
     Returns:
         dict: ``step`` and ``building``, each with ``nvox`` and ``views``,
@@ -176,7 +223,7 @@ def measure_scaling(size: str | Sequence[int], keypoints: int,
     """
 
     def of_step(num_views: int, nvox: int) -> float:
-        network, head = make_networks(num_views, 3, size, keypoints)
+        network, head = make_networks(num_views, 3, size, keypoints, refiner)
         return _fastest(
             make_step(network, head, 3 * num_views, keypoints, nvox),
             repetitions)
@@ -232,24 +279,27 @@ def _fastest(work: Callable[[], Any], repetitions: int) -> float:
 
 def _peak_of_process(name: str, num_views: int, view_channels: int,
                      size: str | Sequence[int], keypoints: int,
-                     nvox: int) -> float:
+                     nvox: int, refiner: dict | None) -> float:
     text = size if isinstance(size, str) else ','.join(map(str, size))
     found = subprocess.run(
         [sys.executable, '-m', __name__, name, str(num_views),
-         str(view_channels), text, str(keypoints), str(nvox)],
+         str(view_channels), text, str(keypoints), str(nvox),
+         json.dumps(refiner)],
         check=True, capture_output=True, text=True,
         timeout=_PROCESS_SECONDS).stdout
     return float(json.loads(found.splitlines()[-1]))
 
 
 def _main(name: str, views: str, channels: str, size: str, keypoints: str,
-          nvox: str) -> None:
+          nvox: str, refiner: str) -> None:
     torch.set_num_threads(1)
     widths = size if size in SIZES else [int(w) for w in size.split(',')]
-    found, head = make_networks(
-        int(views), int(channels), widths, int(keypoints))
-    network = found if name == 'ours' else plain_copy(found)
-    del found
+    network: nn.Module
+    network, head = make_networks(
+        int(views), int(channels), widths, int(keypoints),
+        json.loads(refiner))
+    if name != 'ours':
+        network, head = plain_copy(network), plain_copy_of_head(head)
     step = make_step(network, head, int(views) * int(channels),
                      int(keypoints), int(nvox))
     # Adam has its memory from the second on

@@ -20,6 +20,7 @@ from mmpose_ext.training import (
     require_loaded,
     state_of,
 )
+from mmpose_ext.volumetric.graph_convolutions import edges_of
 from mmpose_ext.volumetric.original_names import (
     is_original,
     rename_original,
@@ -29,6 +30,7 @@ from mmpose_ext.volumetric.skeletons import load_skeleton
 _BACKBONE = 'backbone.'
 _POINT_LAYER = 'head.final_layer.'
 _FIRST_LEVEL = 'backbone.enc1.'
+_GRAPH = 'head.refiner.'
 
 
 @HOOKS.register_module()
@@ -42,6 +44,9 @@ class DannceTransferHook(Hook):
       number of cameras these are dealt out anew.
     * The last layer has one row a keypoint. Rows are matched by the
       keypoints' names; see :func:`rows_by_name`.
+    * A pose graph has numbers for links and keypoints, which are matched by
+      name, too; those without a counterpart begin anew. So does the whole
+      graph where the checkpoint has none, as that of DANNCE for s-DANNCE.
 
     The log tells of every tensor that is missing, is left over or does not
     fit. A run that is resumed keeps what it has, and in a test nothing but
@@ -72,8 +77,8 @@ class DannceTransferHook(Hook):
                             'tile or average', repr(views))
         self.views = views
         self.view_channels = view_channels
-        self.names = None if skeleton is None else keypoint_names(
-            load_skeleton(skeleton))
+        self.skeleton = (None if skeleton is None
+                         else load_skeleton(skeleton))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Change the checkpoint before MMEngine copies it.
@@ -88,7 +93,7 @@ class DannceTransferHook(Hook):
             meta = getattr(runner.train_dataloader.dataset, 'metainfo', {})
             fit = fit_weights(
                 bare_model(runner.model), state, meta,
-                self.names or keypoint_names(_meta_of(checkpoint)), self.views,
+                self.skeleton or _meta_of(checkpoint), self.views,
                 self.view_channels)
             fit.unexpected += left
             file = str(runner._load_from)
@@ -125,9 +130,10 @@ class WeightFit:
         """
         meant = [name for name, _ in bare_model(model).named_parameters()]
         lines = [origin_table(model, self.state, meant), *self.changed]
-        for what, names in (('of another shape', self.misfitting),
-                            ('not in the file', self.missing),
-                            ('not in the model', self.unexpected)):
+        for what, names in (
+                ('of another shape', self.misfitting),
+                ('not in the file', _with_graph_as_one(self.missing)),
+                ('not in the model', _with_graph_as_one(self.unexpected))):
             if names:
                 lines.append(f'{what}: {", ".join(names)}')
         return '\n'.join(lines)
@@ -153,7 +159,7 @@ class WeightFit:
 def fit_weights(model: nn.Module,
                 given: Mapping[str, Tensor],
                 meta: Mapping[str, Any],
-                names: Sequence[str] = (),
+                given_meta: Mapping[str, Any],
                 views: str = 'tile',
                 view_channels: int = 3) -> WeightFit:
     """Fit the weights of another rig and skeleton to a model.
@@ -162,7 +168,8 @@ def fit_weights(model: nn.Module,
         model (nn.Module): A :class:`DannceEstimator`; not changed.
         given (Mapping[str, Tensor]): Weights by our names.
         meta (Mapping): Metainfo of the model's data set.
-        names (Sequence[str]): Keypoints of the given weights; () if unknown.
+        given_meta (Mapping): Metainfo of what the given weights were
+            trained on; empty if unknown.
         views (str): See :class:`DannceTransferHook`. Defaults to 'tile'.
         view_channels (int): Of the given weights. Defaults to 3.
     """
@@ -170,7 +177,7 @@ def fit_weights(model: nn.Module,
     backbone: Any = model.backbone
     target = model.state_dict()
     fit.unexpected = [name for name in given if name not in target]
-    own_names = keypoint_names(meta)
+    names, own_names = keypoint_names(given_meta), keypoint_names(meta)
     for name, wanted in target.items():
         value: Tensor | None = given.get(name)
         if value is None:
@@ -182,6 +189,8 @@ def fit_weights(model: nn.Module,
         elif name.startswith(_FIRST_LEVEL) and value.shape != wanted.shape:
             value = _fit_views(value, wanted, backbone, given, views,
                                view_channels, fit)
+        elif name.startswith(_GRAPH):
+            value = _fit_graph(name, value, wanted, model, given_meta, fit)
         if value is None or value.shape != wanted.shape:
             fit.misfitting.append(f'{name} {shape} for {tuple(wanted.shape)}')
         else:
@@ -297,6 +306,47 @@ def _fit_views(value: Tensor, wanted: Tensor, backbone: Any,
             f'{channels} channels to {backbone.num_views} of '
             f'{backbone.view_channels} ({how})')
     return dealt
+
+
+def _fit_graph(name: str, value: Tensor, wanted: Tensor, model: nn.Module,
+               given_meta: Mapping[str, Any], fit: WeightFit) -> Tensor:
+    """What belongs to the same links or keypoints; the rest as it begins."""
+    kind = name.rpartition('.')[2]
+    names = keypoint_names(given_meta)
+    if kind not in ('edges', 'between') or not names:
+        return value
+    head: Any = model.head
+    plan = head.refiner.plan
+    old, own = (
+        _nodes_or_edges(kind, *body) for body in (
+            (names, given_meta.get('skeleton_links', ())),
+            (plan.names, plan.links)))
+    if old == own or len(old) != len(value):
+        return value
+    known = dict(zip(old, value, strict=True))
+    count = sum(key in known for key in own)
+    fit.changed.append(f'{_GRAPH}*.{kind}: {count} of {len(own)} by name' + (
+        ', the others anew' if count < len(own) else ''))
+    return torch.stack([known.get(key, fresh) for key, fresh in zip(
+        own, wanted, strict=True)])
+
+
+def _with_graph_as_one(names: Sequence[str]) -> list[str]:
+    """Names, with one for all of a graph: it is there, or it is not."""
+    told = [name for name in names if not name.startswith(_GRAPH)]
+    if len(told) < len(names):
+        told.append(f'{_GRAPH}* ({len(names) - len(told)})')
+    return told
+
+
+def _nodes_or_edges(
+        kind: str, names: Sequence[str],
+        links: Sequence[Sequence[int]]) -> list[tuple[str, ...]]:
+    """Names of what each number of a graph's layer belongs to."""
+    plain = [_plain(name) for name in names]
+    if kind == 'between':
+        return [(name, ) for name in plain]
+    return [(plain[a], plain[b]) for a, b in edges_of(links, len(plain))]
 
 
 def _with_our_names(

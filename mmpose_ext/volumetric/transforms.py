@@ -20,7 +20,8 @@ Array = np.ndarray
 
 META_KEYS = ('id', 'img_id', 'sample_id', 'recording', 'recording_index',
              'frames', 'cameras', 'com', 'turn', 'draw_seed', 'fps',
-             'flip_indices', 'keypoint_names', 'skeleton_links')
+             'chunk_length', 'flip_indices', 'keypoint_names',
+             'skeleton_links')
 _CORNERS = 16
 _MARGIN_PX = 2
 

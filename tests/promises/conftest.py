@@ -26,6 +26,7 @@ WORLD_SIZE = 64  # of the synthetic data
 # A training of three epochs of four iterations. The sets to evaluate have an
 # odd size, so that two processes cannot share it evenly.
 EPOCHS, ITERATIONS, BATCH, VALIDATED = 3, 4, 8, 7
+LABELS = 8  # where others are mixed in without theirs
 
 
 class Server:
@@ -142,6 +143,7 @@ def shrink(config: Config) -> Config:
     config.train_dataloader.update(
         batch_size=BATCH, num_workers=0, num_batch_per_epoch=ITERATIONS,
         persistent_workers=False)
+    _shrink_mix(config.train_dataloader)
     for part in ('val_dataloader', 'test_dataloader'):
         loader = config[part].to_dict()
         # one at a time: the size of a batch decides how results are rounded,
@@ -167,6 +169,18 @@ def shrink(config: Config) -> Config:
     ]
     config.randomness = dict(seed=SEED)
     return config
+
+
+def _shrink_mix(loader: Any) -> None:
+    """Shorten the epochs of a sampler that mixes in what has no label.
+
+    They are as long as the labels make them.
+    """
+    if 'mix' in loader.sampler:
+        labelled, unlabelled = loader.sampler.mix
+        loader.dataset.num_labels = LABELS
+        loader.batch_size = (
+            LABELS * (labelled + unlabelled) // (labelled * ITERATIONS))
 
 
 def without_dropout(part: Any) -> Any:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from .conftest import BATCH, VALIDATED, Family, without_dropout
+from .conftest import VALIDATED, Family, without_dropout
 
 
 @pytest.fixture(scope='session')
@@ -21,6 +21,11 @@ def comparable(family: Family) -> Family:
     config.model = without_dropout(config.model)
     config.optim_wrapper.optimizer = dict(
         type='SGD', lr=1e-4, momentum=.9, weight_decay=1e-4)
+    losses = config.model.head.get('pose_losses', {})
+    if 'consistency' in losses:
+        # copies that nearly agree: the sign of a difference is rounding
+        losses.consistency.kind = 'l2'
+        config.optim_wrapper.optimizer.lr = 1e-5
     path = family.config.with_name(f'comparable_{family.config.name}')
     config.dump(path)
     return Family(family.name, path, family.server)
@@ -28,9 +33,12 @@ def comparable(family: Family) -> Family:
 
 @pytest.mark.dist
 def test_same_training_and_metrics(comparable, new_run):
+    batch = Config.fromfile(
+        comparable.config,
+        import_custom_modules=False).train_dataloader.batch_size
     one = comparable.train(new_run())
     two = comparable.train(new_run(), processes=2,
-                           **{'train_dataloader.batch_size': BATCH // 2})
+                           **{'train_dataloader.batch_size': batch // 2})
     assert one.codes == [0], one.log
     assert two.codes == [0, 0], two.log
 

@@ -20,7 +20,7 @@ from mmpose_ext.volumetric.browse_dataset import (
     draw_volume,
     iter_volumes,
 )
-from tests.unit.volumetric.com_files import write_ball
+from tests.unit.volumetric.com_files import write_ball, write_balls
 
 CONFIG = '''
 default_scope = 'mmpose'
@@ -165,3 +165,29 @@ def test_wrong_options_leave_nothing(files, tmp_path: Path, words):
         str(files['root'] / 'pose.py'), '--out-dir', str(tmp_path / 'new'),
         *words]) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_every_copy_of_every_animal_is_shown(tmp_path):
+    """Two of each animal of a time point that nobody labelled."""
+    write_balls(tmp_path / 'day')
+    (tmp_path / 'pose.py').write_text(CONFIG.format(root=str(tmp_path)))
+    config = Config.fromfile(tmp_path / 'pose.py')
+    settings = config.train_dataloader.dataset
+    settings.update(num_individuals=2, num_labels=4, unlabelled='equal',
+                    recording_settings=dict(com_source='labels'))
+    dataset = DATASETS.build(settings)
+    preprocessor = MODELS.build(dict(
+        config.model.data_preprocessor, copies=dict(unlabelled=2)))
+    shown, hidden = (
+        list(iter_volumes(dataset[index], preprocessor, True))
+        for index in (0, 4))
+    assert [volume.caption.split('   ')[2:] for volume in hidden] == [
+        [f'animal {animal} of 2', f'copy {copy} of 2', 'no labels']
+        for copy in (1, 2) for animal in (1, 2)]
+    assert not np.allclose(hidden[0].axes, hidden[2].axes)
+    assert all(np.isnan(volume.targets).all() for volume in hidden)
+    assert [volume.caption.split('   ')[2] for volume in shown] == [
+        'animal 1 of 2', 'animal 2 of 2']
+    for volume in shown:
+        known = np.isfinite(volume.labels).all(-1)
+        assert f'{known.sum()} of 16 labelled' in volume.caption

@@ -32,8 +32,10 @@ SIZES = {
     'dannce_compressed_1xb4-200e_mouse22-6cam-64vox': 5_615_122,
     'dannce_full_1xb4-100e_rat23-6cam-80vox': 22_424_627,
     'com_rat23-240x144': 7_760_133,
+    'sdannce_compressed_1xb2-40e_rat23-6cam-80vox': 5_878_110,
+    'sdannce_parity_1xb1-40e_rat23-6cam-80vox': 5_878_110,
 }
-POSES = [path for path in PATHS if path.stem.startswith('dannce')]
+POSES = [path for path in PATHS if 'dannce' in path.stem]
 FULL_SIZE = [path.stem for path in POSES if 'rat23' in path.stem
              or 'mouse22' in path.stem]
 
@@ -49,8 +51,8 @@ def build(name: str, **grid: int) -> tuple[Config, Any]:
     return config, MODELS.build(config.model).eval()
 
 
-def sample(cameras: Cameras) -> dict[str, Any]:
-    """A time point as the data set packs it."""
+def sample(cameras: Cameras, animals: int = 1) -> dict[str, Any]:
+    """A time point as the data set packs it; animals stand side by side."""
     generator = np.random.default_rng(0)
     images = {  # a camera sees the same wherever it stands in the list
         name: torch.from_numpy(generator.integers(
@@ -58,17 +60,19 @@ def sample(cameras: Cameras) -> dict[str, Any]:
         for name, (width, height) in zip(
             sorted(cameras.names), cameras.sizes.tolist(), strict=True)}
     packed = PoseDataSample(metainfo=dict(
-        cameras=cameras, com=np.zeros((1, 3)), turn=0., draw_seed=1))
+        cameras=cameras, com=np.arange(animals)[:, None] * [[100., 0, 0]],
+        turn=0., draw_seed=1))
     packed.gt_instances = InstanceData(
-        keypoints=np.zeros((1, 1, 3), np.float32))
+        keypoints=np.zeros((animals, 1, 3), np.float32))
     return dict(inputs=[images[name] for name in cameras.names],
                 data_samples=packed)
 
 
-def predict(model: Any, cameras: Cameras) -> np.ndarray:
+def predict(model: Any, cameras: Cameras, animals: int = 1) -> np.ndarray:
     """Keypoints (I, K, 3) mm of a time point of random pictures."""
     with torch.inference_mode():
-        found, = model.test_step(pseudo_collate([sample(cameras)]))
+        found, = model.test_step(
+            pseudo_collate([sample(cameras, animals)]))
     return np.asarray(found.pred_instances.keypoints)
 
 
@@ -86,6 +90,18 @@ def test_all_keypoints_are_found_inside_the_volume(name: str) -> None:
     count = load_skeleton(skeleton)['num_keypoints']
     assert points.shape == (1, count, 3)
     assert (np.abs(points) <= config.model.data_preprocessor.grid.vmax).all()
+
+
+@pytest.mark.parametrize('name', [
+    name for name in SIZES if name.startswith('sdannce')])
+def test_each_of_two_animals_is_found_in_its_own_volume(name: str) -> None:
+    """A graph that has not learnt leaves the points where they are."""
+    config, model = build(name, nvox=16)
+    points = predict(model, RATS, animals=2)
+    assert points.shape == (2, 23, 3)
+    reach = config.model.data_preprocessor.grid.vmax
+    assert (np.abs(points - [[[0., 0, 0]], [[100., 0, 0]]]) <= reach).all()
+    np.testing.assert_allclose(points[:1], predict(model, RATS), atol=1e-3)
 
 
 @pytest.mark.parametrize('views', [3, 5])

@@ -105,3 +105,25 @@ def test_views_that_are_masked_reach_the_backbone(model):
 def test_a_setting_that_nothing_reads_is_an_error(name):
     with pytest.raises(DataError, match=f'model.{name}.*flip_test'):
         MODELS.build({**MODEL, name: dict(flip_test=True)})
+
+
+@pytest.mark.parametrize('together', [False, True])
+def test_a_graph_between_animals_needs_them_turned_alike(together):
+    def build():
+        MODELS.build(dict(
+            MODEL, head=dict(
+                type='mmpose_ext.DannceExpectationHead', in_channels=(5, ),
+                num_keypoints=23, refiner=dict(
+                    type='mmpose_ext.DanncePoseGraph', skeleton='rat23',
+                    hidden=8, layers=1, fuse_channels=8,
+                    between_animals=True)),
+            data_preprocessor=dict(
+                type='mmpose_ext.VolumetricDataPreprocessor',
+                grid=dict(vmin=-40., vmax=40., nvox=8),
+                augment=dict(rotate='any', together=together))))
+
+    if together:
+        build()
+    else:
+        with pytest.raises(DataError, match='together: expected True'):
+            build()

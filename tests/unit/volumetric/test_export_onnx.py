@@ -34,10 +34,11 @@ CONFIG = Config(dict(
     custom_imports=dict(imports=['mmpose_ext.volumetric'])))
 
 
-def build(kind: str = 'Expectation') -> nn.Module:
+def build(kind: str = 'Expectation', **settings: object) -> nn.Module:
     init_default_scope('mmpose')
     torch.manual_seed(0)
-    head = dict(MODEL['head'], type=f'mmpose_ext.Dannce{kind}Head')
+    head = dict(MODEL['head'], type=f'mmpose_ext.Dannce{kind}Head',
+                **settings)
     model = MODELS.build(dict(MODEL, head=head))
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=.3)
@@ -73,12 +74,41 @@ def test_graph_computes_what_the_model_predicts(tmp_path, kind, batch):
     inputs = dict(volumes=volumes, centres=centres, axes=axes,
                   offsets=graph.offsets)
     with torch.no_grad():
-        wanted = model.head.estimate(
-            model(inputs, None, mode='tensor'), inputs)
+        feats = model.extract_feat(inputs)
+        wanted = model.head.estimate(feats, model.head(feats), inputs)
     np.testing.assert_allclose(points, wanted.points, atol=1e-3)
     np.testing.assert_allclose(scores, wanted.scores, atol=1e-5)
     np.testing.assert_allclose(spread, wanted.spread, atol=1e-3)
     assert np.ptp(points.reshape(-1, 3), 0).max() > 1  # not all alike
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('between', [False, True])
+def test_refined_poses_are_exported(tmp_path, between):
+    skeleton = tmp_path / 'three.json'
+    skeleton.write_text(json.dumps(dict(
+        names=['a', 'b', 'c'], edges=[[0, 1], [1, 2]])))
+    refiner = dict(type='mmpose_ext.DanncePoseGraph', skeleton=str(skeleton),
+                   hidden=4, layers=1, fuse_channels=4,
+                   between_animals=between)
+    model = build(in_channels=(4, ), refiner=refiner)
+    graph = export_onnx.VolumeGraph(model)
+    path = tmp_path / 'm.onnx'
+    export_onnx.export(graph, path, 3)
+    found = export_onnx.compare(graph, path, 3)
+    assert all(found[name] <= most
+               for name, most in export_onnx.TOLERANCE.items())
+    example = export_onnx.example_of(graph, 3)
+    assert len(example) == 3 + between
+    points = graph(*example)[0]
+    model.head.refiner = None
+    assert (graph(*example[:3])[0] - points).abs().max() > 1
+    if between:  # who is with whom counts
+        model.head.refiner = build(
+            in_channels=(4, ), refiner=refiner).head.refiner
+        alone = graph(*example[:3], torch.arange(3))[0]
+        apart = (alone - points).abs().amax((1, 2))
+        assert apart[:2].min() > 1e-3 and apart[2] < 1e-3
 
 
 @pytest.mark.slow

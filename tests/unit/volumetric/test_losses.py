@@ -11,14 +11,28 @@ import torch
 from torch import Tensor
 
 from mmpose_ext.volumetric import losses
+from mmpose_ext.volumetric.expectation import softmax_moments
 from mmpose_ext.volumetric.losses import (
-    DannceGaussianLoss,
+    DannceHuberLoss,
     DannceL1Loss,
     DannceL2Loss,
+)
+from mmpose_ext.volumetric.volume_losses import (
+    DannceGaussianLoss,
+    DannceGaussianRegLoss,
     DannceLikelihoodLoss,
+    DannceVarianceLoss,
 )
 
-KINDS = {DannceL1Loss: abs, DannceL2Loss: lambda error: error**2}
+
+def slow_huber(error: float) -> float:
+    return error**2 / 10 if abs(error) < 5 else abs(error) - 2.5
+
+
+KINDS = {DannceL1Loss: abs, DannceL2Loss: lambda error: error**2,
+         DannceHuberLoss: slow_huber}
+SLOPES = {DannceL1Loss: torch.sign, DannceL2Loss: lambda error: 2 * error,
+          DannceHuberLoss: lambda error: (error / 5).clamp(-1, 1)}
 
 
 def draw_points(known: str, volumes: int = 4,
@@ -55,8 +69,7 @@ def test_mean_over_labelled_coordinates(kind, known):
     wanted = torch.zeros_like(target)
     mask = target.isfinite()
     error = (points - target)[mask].detach()
-    wanted[mask] = (error.sign() if kind is DannceL1Loss else 2 * error
-                    ) * .5 / count
+    wanted[mask] = SLOPES[kind](error) * .5 / count
     torch.testing.assert_close(points.grad, wanted)
 
 
@@ -80,56 +93,19 @@ def test_a_joint_weight_beyond_the_skeleton_is_an_error():
         DannceL1Loss(joint_weights=[(5, 1.)])(points, target)
 
 
-def test_likelihood_counts_known_labels_alone():
-    log_share = torch.tensor([[-1., -3.], [-math.inf, -5.]],
-                             requires_grad=True)
-    known = torch.tensor([[True, True], [False, True]])
-    loss = DannceLikelihoodLoss(.01)(log_share, known)
-    assert loss.item() == pytest.approx(.01 * 3)
+def test_huber_is_squared_near_zero_and_straight_beyond():
+    points = torch.tensor([[[0., 2., 30.]]], requires_grad=True)
+    target = torch.tensor([[[math.nan, 0., 0.]]])
+    loss = DannceHuberLoss(beta=10., loss_weight=.5)(points, target)
+    assert loss.item() == pytest.approx(.5 * (2**2 / 20 + 30 - 5) / 2)
     loss.backward()
     torch.testing.assert_close(
-        log_share.grad, -.01 / 3 * known.float())
+        points.grad, torch.tensor([[[0., .5 * .2 / 2, .5 * 1 / 2]]]))
 
 
-@pytest.mark.parametrize('kind', ['bce', 'mse'])
-def test_gaussian_is_compared_voxel_by_voxel(kind):
-    generator = torch.Generator().manual_seed(1)
-    logits = torch.randn((2, 3, 8, 8, 8), generator=generator).double()
-    logits.requires_grad_()
-    offsets = torch.arange(8).double() * 5 - 17.5
-    local = 10 * torch.randn((2, 3, 3), generator=generator).double()
-    local[0, 1, 2] = math.nan
-    found = DannceGaussianLoss(10., kind, 2.)(logits, local, offsets)
-
-    y, x, z = torch.meshgrid(offsets, offsets, offsets, indexing='ij')
-    voxels = torch.stack([x, y, z], -1)
-    distance = (voxels - local[:, :, None, None, None]).norm(dim=-1)
-    target = torch.exp(-distance**2 / 200)
-    if kind == 'bce':
-        error = torch.nn.functional.binary_cross_entropy_with_logits(
-            logits, target.nan_to_num(), reduction='none')
-        whole = (10 * math.sqrt(2 * math.pi) / 5)**3
-    else:
-        error = (logits.sigmoid() - target.nan_to_num())**2
-        whole = (10 * math.sqrt(math.pi) / 5)**3
-    each = error.sum((2, 3, 4)) / whole
-    each = torch.where(local.isfinite().all(-1), each, 0.)
-    wanted = 2 * each.sum() / 5
-    torch.testing.assert_close(found, wanted, check_dtype=False)
-    torch.testing.assert_close(
-        *(torch.autograd.grad(value, logits)[0]
-          for value in (found, wanted)), rtol=1e-5, atol=1e-9)
-
-
-def test_gaussian_makes_no_volume_of_its_target():
-    logits = torch.zeros(1, 2, 16, 16, 16, requires_grad=True)
-    kept: list[Tensor] = []
-    with torch.autograd.graph.saved_tensors_hooks(
-            lambda tensor: kept.append(tensor) or tensor, lambda kept: kept):
-        DannceGaussianLoss()(logits, torch.zeros(1, 2, 3),
-                             torch.arange(16.) - 7.5)
-    large = {tensor.data_ptr() for tensor in kept if tensor.numel() > 4096}
-    assert large <= {logits.data_ptr()}
+def test_huber_without_a_square_is_an_error():
+    with pytest.raises(ValueError, match='beta'):
+        DannceHuberLoss(beta=0.)
 
 
 def losses_of(points: Tensor, target: Tensor) -> Tensor:
@@ -137,9 +113,14 @@ def losses_of(points: Tensor, target: Tensor) -> Tensor:
     local = (target / 4).detach()
     offsets = torch.arange(8.) - 3.5
     logits = points[..., :1, None, None].expand(-1, -1, 8, 8, 8)
+    sloped = .02 * logits * offsets
+    moments = softmax_moments(sloped, offsets)
     known = target.isfinite().all(-1)
     return (DannceL1Loss()(points, target)
             + .1 * DannceL2Loss()(points, target)
+            + DannceHuberLoss()(points, target)
+            + DannceVarianceLoss(1.)(sloped, moments, offsets)
+            + .1 * DannceGaussianRegLoss(2.)(sloped, moments, offsets)
             + DannceL1Loss(joint_weights=[(0, 3.)])(points, target)
             + DannceLikelihoodLoss()(points[..., 0], known)
             + .01 * DannceGaussianLoss(2.)(logits, local, offsets))

@@ -199,6 +199,18 @@ def test_what_has_no_counterpart_is_told(tmp_path, capsys):
     assert 'num_views=2, view_channels=3' in said
 
 
+def test_the_graph_of_s_dannce_is_said_to_begin_anew(tmp_path, capsys):
+    write_original(tmp_path / 'plain.pth')
+    write_original(tmp_path / 'refined.pth', prefix='pose_generator.')
+    for name, refined in (('plain', False), ('refined', True)):
+        assert main([str(tmp_path / f'{name}.pth'),
+                     str(tmp_path / f'{name}_out.pth'),
+                     '--skeleton', 'rat23']) == 0
+        assert ('begins the graph anew' in capsys.readouterr().out) == refined
+        meta = load_checkpoint(tmp_path / f'{name}_out.pth')['meta']
+        assert meta['algorithm'] == ('sdannce' if refined else 'dannce')
+
+
 def test_the_original_is_never_replaced(tmp_path, capsys):
     path = tmp_path / 'in.pth'
     write_original(path)

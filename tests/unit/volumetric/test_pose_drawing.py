@@ -12,6 +12,7 @@ from mmpose_ext.volumetric.pose_drawing import (
     draw_segments,
     move_pixels,
     side_colors,
+    write_numbers,
 )
 
 STYLE = PoseStyle.from_names(('Snout', 'EarL', 'EarR'), [(0, 1), (0, 2)])
@@ -87,3 +88,22 @@ def test_a_part_beside_the_picture_is_ground():
     tile = cut_tile(blank(), matrix, (16, 16))
     assert tile.shape == (16, 16, 3)
     assert len(np.unique(tile.reshape(-1, 3), axis=0)) == 1
+
+
+def test_each_of_several_animals_has_its_number_above_it():
+    poses = np.array([[[20., 50], [30, 55]], [[60, 50], [70, np.nan]]])
+    canvas = blank()
+    write_numbers(canvas, poses)
+    drawn = np.argwhere((canvas != blank()).any(-1))
+    assert drawn[:, 0].max() < 50
+    left = drawn[:, 1] < 42
+    for side, middle in ((left, 25), (~left, 60)):
+        assert abs(drawn[side, 1].mean() - middle) < 4
+
+
+@pytest.mark.parametrize('poses', [
+    np.array([[[20., 50], [30, 55]]]), np.full((2, 3, 2), np.nan)])
+def test_a_single_animal_and_unknown_ones_have_no_number(poses):
+    canvas = blank()
+    write_numbers(canvas, poses)
+    assert (canvas == blank()).all()

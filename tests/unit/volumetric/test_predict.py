@@ -155,13 +155,95 @@ def test_command_writes_poses_with_true_sample_ids(files, tmp_path, capsys):
     assert str(out / 'poses.nc') in text and 'time points       4' in text
 
 
-def test_a_frame_that_cannot_be_read_costs_its_time_point(
+@pytest.fixture(scope='module')
+def refined(files: dict[str, Path]) -> dict[str, Path]:
+    """The same, with a graph that moves the keypoints by some mm."""
+    text = files['config'].read_text().replace(
+        'in_channels=4,', 'in_channels=(4, 4, 4), refiner=dict('
+        "type='mmpose_ext.DanncePoseGraph', skeleton='rat16', hidden=4, "
+        'layers=1, fuse_channels=4),')
+    path = files['root'] / 'refined.py'
+    path.write_text(text)
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(path).model)
+    torch.nn.init.normal_(model.head.refiner.last.own)
+    weights = torch.load(files['checkpoint'], weights_only=False)
+    save_checkpoint(dict(state_dict=model.state_dict(),
+                         meta=weights['meta']), str(files['root'] / 'r.pth'))
+    return dict(files, config=path, checkpoint=files['root'] / 'r.pth')
+
+
+def test_poses_before_they_are_refined_are_written_too(
+        refined, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(predict, 'BLOCK', 2)
+    original, tried = DanncePredictor.predict, []
+
+    def failing(self, images, cameras, com):
+        tried.append(len(images))
+        if len(tried) == 2:  # the second block
+            raise KeyboardInterrupt
+        return original(self, images, cameras, com)
+
+    out = tmp_path / 'out'
+    with monkeypatch.context() as patch:
+        patch.setattr(DanncePredictor, 'predict', failing)
+        with pytest.raises(KeyboardInterrupt):
+            call(refined, out, '--stop', 3)
+    assert call(refined, out, '--stop', 3, '--resume') == 0
+    assert 'init_save_data_AVG.mat' in capsys.readouterr().out
+    found, initial = (read_poses_mat(out / name) for name in (
+        'save_data_AVG.mat', 'init_save_data_AVG.mat'))
+    recording = open_recording(refined['recording'])
+    images = [[recording.read(row, view) for view in range(3)]
+              for row in range(3)]
+    model = load_model(Config.fromfile(refined['config']),
+                       refined['checkpoint'])
+    wanted = DanncePredictor(model).predict(images, recording.cameras,
+                                            recording.com[:3])
+    np.testing.assert_allclose(found.points, wanted.points, atol=1e-3)
+    np.testing.assert_allclose(initial.points, wanted.initial, atol=1e-3)
+    assert np.abs(found.points - initial.points).max() > .1
+    assert call(refined, out, '--stop', 3) == 1  # it is there
+
+
+def test_refined_poses_without_images_are_unknown(refined):
+    model = load_model(Config.fromfile(refined['config']),
+                       refined['checkpoint'])
+    recording = open_recording(refined['recording'])
+    poses = DanncePredictor(model).predict(
+        [None, None], recording.cameras, recording.com[:2])
+    assert poses.initial.shape == (2, 1, 16, 3)
+    assert np.isnan(poses.initial).all()
+
+
+def test_what_stands_in_a_missing_picture_does_not_matter(refined):
+    """The view is blank, not black."""
+    model = load_model(Config.fromfile(refined['config']),
+                       refined['checkpoint'])
+    recording = open_recording(refined['recording'])
+    views = [recording.read(1, view) for view in range(3)]
+    predictor = DanncePredictor(model)
+    missing = predictor.predict([[*views[:2], None]], recording.cameras,
+                                recording.com[1:2])
+    seen: list = []
+    model.backbone.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs))
+    predictor.predict([[*views[:2], None]], recording.cameras,
+                      recording.com[1:2])
+    volumes, mask = seen[0]
+    assert mask.tolist() == [[True, True, False]]
+    assert not volumes.unflatten(1, (3, -1))[:, 2].any()
+    assert np.isfinite(missing.points).all()
+
+
+def test_a_frame_that_cannot_be_read_costs_its_view_or_its_time_point(
         files, tmp_path, monkeypatch, capsys):
+    """Of three views two are enough, one is not."""
     read = Recording.read
 
     def damaged(self: Recording, row: int, view: int) -> np.ndarray:
-        if (row, view) == (2, 1):
-            raise DataError('0.mp4', 'frame 2', 'a picture', 'damage')
+        if (row, view) in ((1, 0), (2, 1), (2, 2)):
+            raise DataError('0.mp4', f'frame {row}', 'a picture', 'damage')
         return read(self, row, view)
 
     out = tmp_path / 'out'
@@ -171,11 +253,15 @@ def test_a_frame_that_cannot_be_read_costs_its_time_point(
     whole, found = (read_poses_mat(folder / 'save_data_AVG.mat')
                     for folder in (out, tmp_path / 'damaged'))
     assert np.isnan(found.points[2]).all()
-    np.testing.assert_allclose(found.points[[0, 1, 3]],
-                               whole.points[[0, 1, 3]], atol=1e-3)
+    assert np.isfinite(found.points[1]).all()
+    assert abs(found.points[1] - whole.points[1]).max() > .01
+    np.testing.assert_allclose(found.points[[0, 3]], whole.points[[0, 3]],
+                               atol=1e-3)
     assert found.sample_ids.tolist() == whole.sample_ids.tolist()
     said = capsys.readouterr()
     assert f'1, NaN in the files: sampleID {found.sample_ids[2]}' in said.out
+    assert (f'1, from their other views: sampleID {found.sample_ids[1]}'
+            in said.out)
     assert 'left out: 0.mp4: frame 2' in said.err
 
 

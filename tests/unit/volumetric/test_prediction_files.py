@@ -130,3 +130,16 @@ def test_three_files_tell_the_same(tmp_path):
             individual_names(2))
     assert not [path for path in tmp_path.iterdir()
                 if path.name.startswith('.')]
+
+
+def test_poses_before_they_were_refined_are_a_file_like_the_others(tmp_path):
+    made = make(tmp_path, 2)
+    files = write_predictions(tmp_path, made, made.sample_ids / 50, 50., {},
+                              initial=made.points + 3)
+    assert [path.name for path in files][3:] == ['init_save_data_AVG.mat']
+    found, initial = read_poses_mat(files[0]), read_poses_mat(files[3])
+    np.testing.assert_array_equal(initial.points, found.points + 3)
+    for name in ('sample_ids', 'scores', 'spread', 'com'):
+        np.testing.assert_array_equal(getattr(initial, name),
+                                      getattr(found, name), name)
+    assert initial.keypoints == found.keypoints

@@ -270,3 +270,100 @@ def test_batches_collated_otherwise_are_refused():
     with pytest.raises(ValueError, match='pseudo_collate'):
         preprocessor()(dict(inputs=[one['inputs']],
                             data_samples=[one['data_samples']]))
+
+
+def test_copies_are_volumes_of_the_same_animal_in_other_grids():
+    """In the order of copy, then animal; what is drawn differs."""
+    items = [item(1, individuals=2), item(2)]
+    items[1]['data_samples'].gt_instances.keypoints[:] = np.nan
+    inputs, samples = run(items, True, augment=dict(
+        rotate='any', com_jitter_mm=5.), copies=dict(labelled=2,
+                                                    unlabelled=3))
+    columns = {name: inputs[name].tolist() for name in (
+        'samples', 'copies', 'individuals')}
+    assert columns == dict(samples=[0] * 4 + [1] * 3,
+                           copies=[0, 0, 1, 1, 0, 1, 2],
+                           individuals=[0, 1, 0, 1, 0, 0, 0])
+    assert len(inputs['volumes']) == 7
+    grids = torch.cat([inputs['centres'], inputs['axes'].flatten(1)], 1)
+    assert len(torch.unique(grids, dim=0)) == 7
+    coms = torch.tensor(np.concatenate(
+        [items[0]['data_samples'].com[[0, 1, 0, 1]],
+         items[1]['data_samples'].com[[0, 0, 0]]]))
+    assert (inputs['centres'] - coms).abs().max() <= 5
+    labels = samples[0].gt_instance_labels.keypoints
+    torch.testing.assert_close(labels[:2], labels[2:])
+    assert samples[1].metainfo['grid_axes'].shape == (3, 3, 3)
+
+
+def test_the_first_copy_is_what_there_is_without_copies():
+    for individuals in (1, 2):
+        items = [item(4, individuals=individuals)]
+        alone, _ = run(items, True, augment=ALL_AT_ONCE)
+        copied, _ = run(items, True, augment=ALL_AT_ONCE, copies=3)
+        torch.testing.assert_close(
+            copied['volumes'][:individuals], alone['volumes'],
+            rtol=0, atol=0)
+
+
+def test_a_test_makes_no_copies():
+    inputs, _ = run([item(1, individuals=2)], copies=4)
+    assert len(inputs['volumes']) == 2
+
+
+def test_animals_are_turned_together_if_asked_for():
+    items = [item(3, individuals=3)]
+    augment = dict(rotate='any', mirror=.5, scale=.2, com_jitter_mm=5.)
+    for together in (False, True):
+        inputs, samples = run(
+            items, True, augment=dict(augment, together=together), copies=2)
+        axes = inputs['axes'].unflatten(0, (2, 3))
+        assert bool((axes == axes[:, :1]).all()) == together
+        assert not (axes[0] == axes[1]).all()
+        shifts = inputs['centres'].unflatten(0, (2, 3)) - torch.tensor(
+            samples[0].com)
+        assert len(torch.unique(shifts.flatten(0, 1), dim=0)) == 6
+
+
+def test_colours_differ_from_copy_to_copy():
+    inputs, _ = run([item(1, individuals=2)], True, copies=2,
+                    augment=dict(brightness=.5))
+    first, second = inputs['volumes'].unflatten(0, (2, 2))
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize('copies', [0, -1, 2.5, dict(labelled=0),
+                                    dict(unlabelled='two')])
+def test_what_is_no_number_of_copies_is_refused(copies):
+    with pytest.raises((ValueError, TypeError), match='copies|mapping'):
+        preprocessor(copies=copies)
+
+
+def test_views_that_another_animal_hides_are_not_looked_at():
+    """Two animals in a line with camera 0: it sees the nearer one alone."""
+    one = item(1, individuals=2)
+    centre = CAMERAS.positions[0]
+    towards = centre / np.linalg.norm(centre)
+    one['data_samples'].set_metainfo(dict(
+        com=np.stack([np.zeros(3), 120 * towards])))
+    for action in ('blank', 'replace'):
+        inputs, _ = run([one], occlusion=dict(
+            radius_mm=40., limit=.5, action=action))
+        mask = inputs['view_mask']
+        assert mask[1].all()
+        blocks = inputs['volumes'][0].unflatten(0, (4, 3))
+        if action == 'blank':
+            assert mask[0].tolist() == [False, True, True, True]
+            assert not blocks[0].any()
+        else:
+            assert mask.all()
+            assert any(torch.equal(blocks[0], other)
+                       for other in blocks[1:])
+
+
+@pytest.mark.parametrize('settings', [
+    dict(radius_mm=0.), dict(radius_mm=40., limit=1.5),
+    dict(radius_mm=40., action='erase')])
+def test_what_is_no_rule_for_hidden_views_is_refused(settings):
+    with pytest.raises(ValueError, match='occlusion'):
+        preprocessor(occlusion=settings)

@@ -257,6 +257,100 @@ def test_a_stem_is_not_taken_for_cameras():
     assert 'backbone.enc1.conv1.weight (4, 18, 3, 3, 3) for (4, 12' in log
 
 
+def build_refined(skeleton: str | None, seed: int = 0,
+                  **settings: object) -> nn.Module:
+    """DANNCE, with a graph if there is a skeleton."""
+    torch.manual_seed(seed)
+    graph = None if skeleton is None else dict(
+        type='mmpose_ext.DanncePoseGraph', skeleton=skeleton, hidden=4,
+        layers=1, fuse_channels=4, **settings)
+    count = len(load_skeleton(skeleton or 'rat23')['keypoint_id2name'])
+    model = MODELS.build(dict(
+        type='mmpose_ext.DannceEstimator',
+        backbone=dict(type='mmpose_ext.DannceUNet', size=(4, 8)),
+        head=dict(type='mmpose_ext.DannceExpectationHead', in_channels=(4, ),
+                  num_keypoints=count, refiner=graph)))
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=.3)
+    return model
+
+
+def meta_and_state(model: nn.Module, skeleton: str) -> dict:
+    return dict(checkpoint_of(model, None),
+                meta=dict(dataset_meta=load_skeleton(skeleton)))
+
+
+def test_dannce_reaches_all_of_s_dannce_but_its_graph():
+    source, model = build_refined(None, seed=1), build_refined('rat23')
+    graph = {name: value.clone()
+             for name, value in model.head.refiner.state_dict().items()}
+    log = load(model, meta_and_state(source, 'rat23'),
+               load_skeleton('rat23'))
+    assert f'not in the file: head.refiner.* ({len(graph)})' in log
+    for name, value in source.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+    for name, value in graph.items():
+        assert torch.equal(model.head.refiner.state_dict()[name], value)
+
+
+def test_s_dannce_gives_back_what_dannce_has():
+    source, model = build_refined('rat23', seed=1), build_refined(None)
+    log = load(model, meta_and_state(source, 'rat23'),
+               load_skeleton('rat23'))
+    count = len(source.head.refiner.state_dict())
+    assert f'not in the model: head.refiner.* ({count})' in log
+    for name, value in model.state_dict().items():
+        assert torch.equal(source.state_dict()[name], value)
+
+
+def test_graph_of_an_equal_skeleton_is_copied_as_it_is():
+    source, model = build_refined('rat23', seed=1), build_refined('rat23')
+    log = load(model, meta_and_state(source, 'rat23'),
+               load_skeleton('rat23'))
+    assert 'head.refiner' not in log
+    for name, value in source.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+
+
+def test_graph_of_another_skeleton_keeps_what_has_the_same_name():
+    source = build_refined('rat23', seed=1, between_animals=True)
+    model = build_refined('mouse22', between_animals=True)
+    fresh = {name: value.clone()
+             for name, value in model.state_dict().items()}
+    log = load(model, meta_and_state(source, 'rat23'),
+               load_skeleton('mouse22'))
+    rat, mouse = source.head.refiner, model.head.refiner
+    # and TailBase is Tail(base)
+    count = len(set(rat.plan.names) & set(mouse.plan.names)) + 1
+    assert f'head.refiner.*.between: {count} of 22 by name, the' in log
+    assert 'head.refiner.*.edges: ' in log
+    layer = 'first.conv'
+    given, found = (graph.get_submodule(layer) for graph in (rat, mouse))
+    was = fresh[f'head.refiner.{layer}.edges']
+
+    def number(graph: nn.Module, conv: nn.Module, *pair: str) -> int:
+        return int(conv.place[tuple(map(graph.plan.names.index, pair))])
+
+    for pair in (('Snout', 'EarL'), ('EarL', 'Snout'), ('SpineF', 'SpineF'),
+                 ('KneeL', 'AnkleL')):
+        assert found.edges[number(mouse, found, *pair)] == given.edges[
+            number(rat, given, *pair)]
+    for pair in (('EarL', 'SpineF'), ('Tail(end)', 'Tail(end)')):
+        place = number(mouse, found, *pair)
+        assert found.edges[place] == was[place]
+    # what does not depend on keypoints is the same
+    assert torch.equal(mouse.fuse.weight, rat.fuse.weight)
+    assert torch.equal(found.own, given.own)
+
+
+def test_graph_without_names_keeps_its_weights_and_begins_its_links_anew():
+    source, model = build_refined('rat23', seed=1), build_refined('mouse22')
+    log = load(model, checkpoint_of(source, None), load_skeleton('mouse22'))
+    assert 'head.refiner.first.conv.edges (69,) for (70,)' in log
+    assert torch.equal(model.head.refiner.first.conv.own,
+                       source.head.refiner.first.conv.own)
+
+
 class OneVolume(Dataset):
     """A batch that is already what the preprocessor makes."""
 
