@@ -162,7 +162,7 @@ class DannceBoneLengthLoss(BoneLoss):
         if not len(counted):
             raise DataError(
                 'config', 'DannceBoneLengthLoss.mask',
-                'a bone whose length is known to be left',
+                'some bones that are not masked, of known length',
                 f'none of {len(plan.links)}, with priors from '
                 f'{lengths.source}')
         if reference is None and self.priors is not None:

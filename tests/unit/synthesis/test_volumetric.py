@@ -54,7 +54,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert world_of.write_world(out, seed=3, size=80) == {
         **{name: 10 if name.startswith('train') else 20
            for name in SESSIONS},
-        **dict(zip(PAIRS, (2, 2, 2, 2, 4, 12), strict=True))}
+        **dict(zip(PAIRS, (*[2] * 10, 4, 12), strict=True))}
     return out
 
 
@@ -335,6 +335,7 @@ def test_most_time_points_of_pairs_are_unlabelled() -> None:
 
 
 def test_labels_and_tracks_of_pairs_are_the_truth(world: Path) -> None:
+    lost = []
     for split in PAIRS:
         exact = truth(world / split)
         times = PLANS[split].times
@@ -349,13 +350,14 @@ def test_labels_and_tracks_of_pairs_are_the_truth(world: Path) -> None:
         assert (np.isnan(labels).all(-1) == hidden).all()
         np.testing.assert_allclose(
             labels[~hidden], exact['keypoints'][rows][~hidden])
-        assert 0 < hidden.mean() < .25
+        lost.extend(hidden.ravel())  # some recordings have two labels
         track = read_com3d(world / split / 'com3d.mat')
         assert track.points.shape == (times, 2, 3)
         np.testing.assert_allclose(exact['com'],
                                    exact['keypoints'].mean(2))
         off = np.linalg.norm(track.points - exact['com'], axis=-1)
         assert 1 < off.mean() < 3 and off.max() < 7
+    assert 0 < np.mean(lost) < .25
 
 
 def test_pictures_show_whose_label_it_is(world: Path) -> None:
@@ -363,7 +365,7 @@ def test_pictures_show_whose_label_it_is(world: Path) -> None:
     record = read_label3d(world / 'pair_test' / 'label3d_dannce.mat')
     exact = truth(world / 'pair_test')
     seen = exact['visible']
-    backs = [NAMES.index('HipR'), NAMES.index('KneeR')]  # white, and brown
+    hip = NAMES.index('HipR')  # white, and brown
     bright: list[list[float]] = [[], []]
     for view, name in enumerate(record.names):
         video = ChunkedVideo(world / 'pair_test' / 'videos' / name)
@@ -371,10 +373,9 @@ def test_pictures_show_whose_label_it_is(world: Path) -> None:
             image = video.read(int(frame)).astype(float)
             pixels = record.pixels[view, time].reshape(2, 23, 2) - 1
             for animal in range(2):
-                for point in backs:
-                    if seen[time, view, animal, point]:
-                        x, y = np.rint(pixels[animal, point]).astype(int)
-                        bright[animal].append(image[y, x].mean())
+                if seen[time, view, animal, hip]:
+                    x, y = np.rint(pixels[animal, hip]).astype(int)
+                    bright[animal].append(image[y, x].mean())
     assert min(map(len, bright)) > 10
     assert np.median(bright[0]) > 1.6 * np.median(bright[1])
     light, dark = (np.array(each) for each in bright)
