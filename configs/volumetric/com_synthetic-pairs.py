@@ -11,7 +11,7 @@ train_dataloader = dict(dataset=dict(**_pairs, recordings='pair_[0-9]*'))
 val_dataloader = dict(dataset=dict(**_pairs, recordings=['pair_val']))
 test_dataloader = dict(dataset=dict(**_pairs, recordings=['pair_test']))
 
-# 40 labelled time points of four views are few: they come more often
+# 20 labelled time points of four views are few: they come more often
 train_cfg = dict(max_epochs=80, val_interval=20)
 param_scheduler = [
     _base_.param_scheduler[0], {**_base_.param_scheduler[1], 'T_max': 80}]

@@ -13,7 +13,8 @@ val_dataloader = dict(dataset=dict(recordings=['pair_val'], **_pairs))
 # other rats, each time point in four turned volumes
 test_dataloader = dict(dataset=dict(recordings=['pair_test'], **_pairs))
 
-train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=10)
+# 20 labelled time points of other rats choose no checkpoint: the last is it
+train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=20)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 auto_scale_lr = dict(base_batch_size=1)
 default_hooks = dict(checkpoint=dict(interval=10))
