@@ -169,6 +169,5 @@ class ComImageDataset(Dataset):
 
 def _labelled_rows(recording: Recording, all_animals: bool) -> Array:
     """Time points at which any animal, or each, is labelled."""
-    labelled = np.isfinite(recording.points).all(-1).any(-1)
-    return np.flatnonzero(
-        labelled.all(1) if all_animals else recording.labelled)
+    return np.flatnonzero(recording.labelled_animals.all(1) if all_animals
+                          else recording.labelled)

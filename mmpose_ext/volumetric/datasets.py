@@ -153,7 +153,7 @@ class VolumetricPoseDataset(Dataset):
             rows, len(shown), allowed, chunk_stride)
         if indices is not None:
             self._take(indices)
-        self._shown = (self.samples[:, None] == shown).all(-1).any(1)
+        self._shown = np.isin(_keys(self.samples), _keys(shown))
         self.pipeline = Compose(pipeline)
         self.source = FrameReader(self.recordings, self.samples)
         if cache is not None:
@@ -285,7 +285,7 @@ class VolumetricPoseDataset(Dataset):
         """
         rows = []
         for recording in self.recordings:
-            known = np.isfinite(recording.com).all((1, 2))
+            known = recording.com_known
             wanted = recording.labelled if labelled_only else np.ones_like(
                 known)
             if (wanted & ~known).any():
@@ -378,3 +378,8 @@ def _number(rows: Sequence[Array]) -> Array:
     return np.concatenate([
         np.stack([np.full(len(own), number), own], 1)
         for number, own in enumerate(rows)])
+
+
+def _keys(samples: Array) -> Array:
+    """A number (N,) for each recording and row (N, 2)."""
+    return (samples[:, 0] << 32) + samples[:, 1]

@@ -268,6 +268,7 @@ class VolumetricDataPreprocessor(BaseDataPreprocessor):
             copies = (self.copies.labelled if labelled else
                       self.copies.unlabelled)
         slots = self.num_views or count
+        blank = sample.metainfo.get('blank_views') or []
         plan = []
         for number in range(copies * len(coms)):
             copy, animal = divmod(number, len(coms))
@@ -279,9 +280,8 @@ class VolumetricDataPreprocessor(BaseDataPreprocessor):
                     sample, number, copy * len(coms), augment.together))
                 centre, axes = centre + shift, axes @ drawn
                 views = _draw_views(augment, sample, number, views)
-            blank = np.isin(views, sample.metainfo.get('blank_views') or [])
-            plan.append(_Cast(copy, animal, centre, axes, mirrored,
-                              np.where(blank, -1, views)))
+            plan.append(_Cast(copy, animal, centre, axes, mirrored, np.where(
+                np.isin(views, blank), -1, views)))
         if self.occlusion is not None:
             hidden = self.occlusion.find(sample.metainfo['cameras'], coms)
             for cast in plan:

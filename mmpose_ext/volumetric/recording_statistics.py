@@ -109,7 +109,7 @@ def recording_statistics(recording: Recording,
         views=view_statistics(recording),
         missing={name: int(count) for name, count in zip(
             names, (~there).sum((0, 1)), strict=True) if count},
-        com_known=int(np.isfinite(recording.com).all((1, 2)).sum()),
+        com_known=int(recording.com_known.sum()),
         unlabelled_usable=_usable(recording),
         com_to_centroid_mm=spread_of(apart),
         com_step_mm=spread_of(steps),
@@ -134,8 +134,7 @@ def _usable(recording: Recording) -> int:
     """Unlabelled time points that a training could look at."""
     if not recording.videos:
         return 0
-    known = np.isfinite(recording.com).all((1, 2))
-    return int((known & ~recording.labelled).sum())
+    return int((recording.com_known & ~recording.labelled).sum())
 
 
 def individual_statistics(recording: Recording) -> dict[str, Any]:
@@ -151,7 +150,7 @@ def individual_statistics(recording: Recording) -> dict[str, Any]:
     """
     count = recording.num_individuals
     points, com = recording.points, recording.com
-    labelled = np.isfinite(points).all(-1).any(-1)
+    labelled = recording.labelled_animals
     apart = np.linalg.norm(com - centroids(points), axis=-1)
     animals = [dict(
         file=place_of(recording.label_files, animal, count),

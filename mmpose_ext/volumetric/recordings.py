@@ -106,6 +106,16 @@ class Recording:
         """Keypoints of an animal, K."""
         return int(self.points.shape[2])
 
+    @property
+    def com_known(self) -> Array:
+        """(M,) whether the middles of all animals are known."""
+        return np.isfinite(self.com).all((1, 2))
+
+    @property
+    def labelled_animals(self) -> Array:
+        """(M, I) whether an animal has any label."""
+        return np.isfinite(self.points).all(-1).any(-1)
+
     def __len__(self) -> int:
         return len(self.sample_ids)
 

@@ -128,7 +128,7 @@ def rows_of_part(recording: Recording, labelled: Array,
     Returns:
         ndarray: (M,) bool; only rows with a known middle of all animals.
     """
-    wanted = np.isfinite(recording.com).all((1, 2))
+    wanted = recording.com_known
     if len(labelled):
         rows = np.arange(len(recording))
         borders = [(before + after) / 2

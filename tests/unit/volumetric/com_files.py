@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from mmengine.config import Config
 
 from mmpose_ext.storage import VideoWriter
 from mmpose_ext.storage.label3d import write_label3d
@@ -41,16 +42,7 @@ def write_ball(folder: Path, frames: int = 20, seed: int = 0) -> np.ndarray:
     record = replace(record, points=points, com=None, com_ids=None,
                      pixels=project(record.calibrations, points))
     centres = project(record.calibrations, middles) - 1
-    for view, name in enumerate(NAMES):
-        place = folder / 'videos' / name
-        place.mkdir(parents=True)
-        with VideoWriter(place / '0.mp4', 30., (WIDTH, HEIGHT)) as video:
-            for centre in centres[view]:
-                image = generator.integers(
-                    30, 60, (HEIGHT, WIDTH, 3), np.uint8)
-                cv2.circle(image, np.rint(centre * 16).astype(int).tolist(),
-                           RADIUS * 16, (80, 180, 255), -1, cv2.LINE_AA, 4)
-                video.write(image)
+    _film(folder / 'videos', centres[:, :, None], generator)
     write_label3d(record.source, record)
     return middles
 
@@ -74,19 +66,55 @@ def write_balls(folder: Path, frames: int = 20, seed: int = 0) -> np.ndarray:
         record, points=points.reshape(frames, -1, 3), com=None, com_ids=None,
         pixels=None))
     centres = project(record.calibrations, middles) - 1
-    for view, name in enumerate(NAMES):
-        place = folder / 'videos' / name
+    _film(folder / 'videos', centres, generator)
+    return middles
+
+
+def _film(videos: Path, centres: np.ndarray,
+          generator: np.random.Generator) -> None:
+    """Videos of bright balls (V, T, I, 2), px, before noise."""
+    for name, frames in zip(NAMES, centres, strict=True):
+        place = videos / name
         place.mkdir(parents=True)
         with VideoWriter(place / '0.mp4', 30., (WIDTH, HEIGHT)) as video:
-            for pair in centres[view]:
+            for balls in frames:
                 image = generator.integers(
                     30, 60, (HEIGHT, WIDTH, 3), np.uint8)
-                for place_px in pair:
-                    cv2.circle(
-                        image, np.rint(place_px * 16).astype(int).tolist(),
-                        RADIUS * 16, (80, 180, 255), -1, cv2.LINE_AA, 4)
+                for ball in np.rint(balls * 16).astype(int).tolist():
+                    cv2.circle(image, ball, RADIUS * 16, (80, 180, 255), -1,
+                               cv2.LINE_AA, 4)
                 video.write(image)
-    return middles
+
+
+def ball_config(path: Path, root: Path, **recordings: object) -> Config:
+    """A COM config on recordings of balls, frames at half their size.
+
+    Args:
+        path (Path): The config.
+        root (Path): Of the recordings ``one``, to learn from, and ``two``.
+        **recordings: What else the data sets are told.
+    """
+    config = Config.fromfile(path)
+    size = (WIDTH // 2, HEIGHT // 2)
+    for loader, name in (('train', 'one'), ('val', 'two'), ('test', 'two')):
+        dataset = config[f'{loader}_dataloader'].dataset
+        dataset.update(data_root=str(root), recordings=[name], factor=2,
+                       **recordings)
+        for step in dataset.pipeline:
+            if 'input_size' in step:
+                step.input_size = size
+            if 'encoder' in step:
+                step.encoder.update(
+                    input_size=size, heatmap_size=size, sigma=1.5)
+    config.model.head.decoder.update(input_size=size, heatmap_size=size)
+    config.model.backbone.widths = (8, 16)
+    config.train_cfg.update(max_epochs=12, val_interval=12)
+    config.default_hooks.checkpoint = dict(
+        type='mmpose_ext.ResumableCheckpointHook', interval=100,
+        save_last=False)
+    config.visualizer = dict(type='PoseLocalVisualizer', vis_backends=[])
+    config.work_dir = str(root / 'work_dir')
+    return config
 
 
 def _beside_first_view(calibrations: tuple) -> np.ndarray:

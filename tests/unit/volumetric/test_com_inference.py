@@ -13,36 +13,11 @@ from mmpose_ext.storage import DataError
 from mmpose_ext.volumetric.com_inference import ComLocator
 from mmpose_ext.volumetric.recordings import open_recording
 
-from .com_files import write_ball
-from .recording_files import HEIGHT, WIDTH
+from .com_files import ball_config, write_ball
 
 CONFIGS = sorted((project_root() / 'configs/volumetric').glob('com_*.py'))
 TINY = next(path for path in CONFIGS if path.stem == 'com_tiny_synthetic')
 TEST = 6  # time points
-
-
-def ball_config(root: Path) -> Config:
-    """The tiny config on recordings of a ball, frames at half their size."""
-    config = Config.fromfile(TINY)
-    size = (WIDTH // 2, HEIGHT // 2)
-    for loader, names in (('train', 'one'), ('val', 'two'), ('test', 'two')):
-        dataset = config[f'{loader}_dataloader'].dataset
-        dataset.update(data_root=str(root), recordings=[names], factor=2)
-        for step in dataset.pipeline:
-            if 'input_size' in step:
-                step.input_size = size
-            if 'encoder' in step:
-                step.encoder.update(
-                    input_size=size, heatmap_size=size, sigma=1.5)
-    config.model.head.decoder.update(input_size=size, heatmap_size=size)
-    config.model.backbone.widths = (8, 16)
-    config.train_cfg.update(max_epochs=12, val_interval=12)
-    config.default_hooks.checkpoint = dict(
-        type='mmpose_ext.ResumableCheckpointHook', interval=100,
-        save_last=False)
-    config.visualizer = dict(type='PoseLocalVisualizer', vis_backends=[])
-    config.work_dir = str(root / 'work_dir')
-    return config
 
 
 @pytest.fixture(scope='module')
@@ -50,7 +25,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     root = tmp_path_factory.mktemp('balls')
     write_ball(root / 'one', frames=40)
     np.save(root / 'middles.npy', write_ball(root / 'two', TEST, seed=1))
-    runner = Runner.from_cfg(ball_config(root))
+    runner = Runner.from_cfg(ball_config(TINY, root))
     runner.train()
     return runner
 

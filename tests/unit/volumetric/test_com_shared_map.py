@@ -22,40 +22,19 @@ from mmpose_ext.volumetric.com_inference import link_com
 from mmpose_ext.volumetric.com_peaks import ComSharedHeatmap
 from mmpose_ext.volumetric.recordings import Recording
 
-from .com_files import write_balls
+from .com_files import ball_config, write_balls
 from .pair_files import EACH, make_animal, write_pair
-from .recording_files import HEIGHT, WIDTH
 
 CONFIG = (project_root() / 'configs/volumetric'
           / 'com_shared-map_synthetic-pairs.py')
-SIZE = (WIDTH // 2, HEIGHT // 2)
 TEST = 24  # time points
 
 
 def balls_config(root: Path) -> Config:
     """The config of the synthetic pairs on two balls."""
-    config = Config.fromfile(CONFIG)
-    for loader, name in (('train', 'one'), ('val', 'two'), ('test', 'two')):
-        dataset = config[f'{loader}_dataloader'].dataset
-        dataset.update(data_root=str(root), recordings=[name], factor=2,
-                       recording_settings=dict(num_keypoints=16))
-        dataset.pop('split_by', None)
-        dataset.split = 'all'
-        for step in dataset.pipeline:
-            if 'input_size' in step:
-                step.input_size = SIZE
-            if 'encoder' in step:
-                step.encoder.update(
-                    input_size=SIZE, heatmap_size=SIZE, sigma=1.5)
-    config.model.head.decoder.update(input_size=SIZE, heatmap_size=SIZE,
-                                     sigma=1.5)
-    config.model.backbone.widths = (8, 16)
-    config.train_cfg.update(max_epochs=12, val_interval=12)
-    config.default_hooks.checkpoint = dict(
-        type='mmpose_ext.ResumableCheckpointHook', interval=100,
-        save_last=False)
-    config.visualizer = dict(type='PoseLocalVisualizer', vis_backends=[])
-    config.work_dir = str(root / 'work_dir')
+    config = ball_config(CONFIG, root, split='all',
+                         recording_settings=dict(num_keypoints=16))
+    config.model.head.decoder.sigma = 1.5
     return config
 
 

@@ -8,6 +8,7 @@ from mmengine.dataset import pseudo_collate
 from mmpose_ext.registry import MODELS
 from mmpose_ext.storage import ComTrack, DataError, write_com3d
 from mmpose_ext.volumetric.mix_sampler import DannceMixSampler
+from mmpose_ext.volumetric.recordings import Recording
 from mmpose_ext.volumetric.unlabelled import (
     UnlabelledDraw,
     chunk_rows,
@@ -29,6 +30,7 @@ def root(tmp_path_factory):
 
 
 class Rows(SimpleNamespace):
+    com_known = Recording.com_known
 
     def __len__(self):
         return len(self.com)
