@@ -15,6 +15,7 @@ from mmpose_ext.storage import DataError
 from mmpose_ext.volumetric.com_frames import FrameReduction, image_sample
 from mmpose_ext.volumetric.com_metric import join_views
 from mmpose_ext.volumetric.identity_linking import link_identities
+from mmpose_ext.volumetric.streaming import fill_blank
 
 Array = np.ndarray
 
@@ -87,13 +88,11 @@ class ComLocator:
         """
         reduced = self.reduction.reduce_cameras(cameras)
         assert cameras.sizes is not None
-        black = [np.zeros((height, width, 3), np.uint8)
-                 for width, height in cameras.sizes]
-        frames = [[None] * len(black) if views is None else views
+        frames = [[None] * len(cameras) if views is None else views
                   for views in images]
         pixels, scores = self._find([
-            empty if frame is None else frame for views in frames
-            for frame, empty in zip(views, black, strict=True)])
+            frame for views in frames
+            for frame in fill_blank(views, cameras.sizes)])
         scores[[frame is None for views in frames for frame in views]] = 0
         shape = (len(images), len(cameras), *scores.shape[1:])
         pixels = np.moveaxis(pixels.reshape(*shape, 2), 1, 0)

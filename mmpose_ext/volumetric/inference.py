@@ -17,6 +17,7 @@ from mmpose_ext.registry import MODELS
 from mmpose_ext.storage import DataError
 from mmpose_ext.training import keypoint_names, load_whole
 from mmpose_ext.volumetric.skeletons import load_skeleton
+from mmpose_ext.volumetric.streaming import fill_blank
 from mmpose_ext.volumetric.transforms import META_KEYS
 
 Array = np.ndarray
@@ -129,9 +130,7 @@ class DanncePredictor:
         """A time point as a data set packs it, once a turn."""
         meta = self.model.dataset_meta
         assert cameras.sizes is not None
-        pictures = [np.zeros((height, width, 3), np.uint8)
-                    if image is None else image for image, (width, height)
-                    in zip(images, cameras.sizes.tolist(), strict=True)]
+        pictures = fill_blank(images, cameras.sizes)
         blank = [view for view, image in enumerate(images) if image is None]
         names = self.keypoint_names
         packed = self.pipeline({

@@ -99,6 +99,19 @@ def _decode_ahead(source: FrameSource, rows: Sequence[int] | Array,
             thread.shutdown(cancel_futures=True)
 
 
+def fill_blank(views: Sequence[Array | None],
+               sizes: Array) -> list[Array]:
+    """Pictures of a time point, black ones where there are none.
+
+    Args:
+        views (Sequence[ndarray | None]): V images (H, W, 3) uint8.
+        sizes (ndarray): (V, 2) width and height of each, px.
+    """
+    return [np.zeros((height, width, 3), np.uint8) if view is None else view
+            for view, (width, height) in zip(views, sizes.tolist(),
+                                             strict=True)]
+
+
 class BlockStore:
     """Blocks of results in a folder, whole ones only.
 
