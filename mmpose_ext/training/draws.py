@@ -10,6 +10,7 @@ counter-based hash: draw j of a seed is a pure function of (seed, stream, j).
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any
 
@@ -24,6 +25,7 @@ _STEP = 0x9E3779B97F4A7C15
 _FIRST = 0xBF58476D1CE4E5B9
 _SECOND = 0x94D049BB133111EB
 _WORD = (1 << 64) - 1
+_BLOCK = 1 << 16  # draws made at a time
 
 
 def hash_words(*words: int) -> int:
@@ -93,6 +95,15 @@ class DrawSampler(DefaultSampler):
         infinite (bool): Whether to go on with the next epoch without end, as
             ``InfiniteSampler`` does for iteration-based training; nothing is
             repeated then. Defaults to False.
+        epoch_fraction (float): Share of the data set that an epoch takes,
+            anew in every epoch. Defaults to 1.
+
+    Attributes:
+        epoch_size: Indices of an epoch, of all ranks together and without
+            those repeated.
+
+    Raises:
+        ValueError: If the fraction is not in (0, 1].
     """
 
     def __init__(self,
@@ -100,9 +111,21 @@ class DrawSampler(DefaultSampler):
                  shuffle: bool = True,
                  seed: int | None = None,
                  round_up: bool = True,
-                 infinite: bool = False) -> None:
+                 infinite: bool = False,
+                 epoch_fraction: float = 1.) -> None:
         super().__init__(dataset, shuffle, seed, round_up)
+        if not 0 < epoch_fraction <= 1:
+            raise ValueError('epoch_fraction: expected above 0 and at most 1, '
+                             f'found {epoch_fraction}')
         self.infinite = infinite
+        self.epoch_size = math.ceil(len(dataset) * epoch_fraction)
+        if epoch_fraction < 1:
+            own = (self.epoch_size - self.rank) / self.world_size
+            if round_up:
+                own = self.epoch_size / self.world_size
+            self.num_samples = math.ceil(own)
+            self.total_size = (self.num_samples * self.world_size
+                               if round_up else self.epoch_size)
         self._left_out = 0
 
     def skip(self, draws: int) -> None:
@@ -110,18 +133,30 @@ class DrawSampler(DefaultSampler):
         self._left_out = draws
 
     def __iter__(self) -> Iterator[Draw]:
+        for epoch, blocks in self._passes():
+            order = self._order(epoch)
+            key = hash_words(self.seed, epoch)
+            for positions in blocks:
+                indices = order[positions % self.epoch_size]
+                for index, seed in zip(
+                        indices.tolist(), stream(key, positions).tolist(),
+                        strict=True):
+                    yield Draw(index, seed)
+
+    def _passes(self) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
+        """Epochs, and in each the places of this rank, block by block."""
         left_out, self._left_out = self._left_out, 0
-        size, epoch, offset = len(self.dataset), self.epoch, self.rank
+        size, epoch, offset = self.epoch_size, self.epoch, self.rank
         total = size if self.infinite else self.total_size
         while True:
-            positions = np.arange(offset, total, self.world_size)
-            positions, left_out = (positions[left_out:],
-                                   max(left_out - len(positions), 0))
-            indices = self._order(epoch)[positions % size]
-            seeds = stream(hash_words(self.seed, epoch), positions)
-            for index, seed in zip(
-                    indices.tolist(), seeds.tolist(), strict=True):
-                yield Draw(index, seed)
+            count = len(range(offset, total, self.world_size))
+            start = offset + min(left_out, count) * self.world_size
+            left_out = max(left_out - count, 0)
+            # a data set of millions would fill the memory with numbers
+            step = _BLOCK * self.world_size
+            yield epoch, (
+                np.arange(first, min(first + step, total), self.world_size)
+                for first in range(start, total, step))
             if not self.infinite:
                 return
             # the ranks go on taking turns across the border of the epochs
@@ -129,11 +164,12 @@ class DrawSampler(DefaultSampler):
             epoch += 1
 
     def _order(self, epoch: int) -> np.ndarray:
-        """Indices of the data set (N,) in the order of an epoch."""
+        """Indices of the data set in the order of an epoch."""
         if not self.shuffle:
-            return np.arange(len(self.dataset))
+            return np.arange(self.epoch_size)
         generator = torch.Generator().manual_seed(self.seed + epoch)
-        return torch.randperm(len(self.dataset), generator=generator).numpy()
+        order = torch.randperm(len(self.dataset), generator=generator)
+        return order[:self.epoch_size].numpy()
 
 
 def draw_seeds(indices: Iterable[int]) -> np.ndarray:

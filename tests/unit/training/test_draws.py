@@ -310,3 +310,35 @@ class TestDrawSampler:
                             collate_fn=list)
         assert [sample for batch in loader
                 for sample in batch] == draws_of(sampler)
+
+
+def test_an_epoch_may_be_a_random_part_and_another_one_each_time():
+    sampler = DrawSampler(range(1000), seed=3, epoch_fraction=.05)
+    assert len(sampler) == sampler.epoch_size == 50
+    epochs = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        epochs.append({int(draw) for draw in sampler})
+    assert all(len(drawn) == 50 for drawn in epochs)
+    assert len(set.union(*epochs)) > 120
+    whole = DrawSampler(range(1000), seed=3)
+    assert [(int(draw), draw.seed) for draw in whole][:50] == [
+        (int(draw), draw.seed)
+        for draw in DrawSampler(range(1000), seed=3, epoch_fraction=.05)]
+
+
+@pytest.mark.parametrize('fraction', [0, -.1, 1.1])
+def test_an_impossible_part_is_refused(fraction):
+    with pytest.raises(ValueError, match='epoch_fraction'):
+        DrawSampler(range(10), epoch_fraction=fraction)
+
+
+def test_a_long_epoch_is_drawn_in_blocks(monkeypatch):
+    from mmpose_ext.training import draws
+    whole = [(int(draw), draw.seed)
+             for draw in DrawSampler(range(1000), seed=3)]
+    monkeypatch.setattr(draws, '_BLOCK', 7)
+    sampler = DrawSampler(range(1000), seed=3)
+    assert [(int(draw), draw.seed) for draw in sampler] == whole
+    sampler.skip(123)
+    assert [(int(draw), draw.seed) for draw in sampler] == whole[123:]
