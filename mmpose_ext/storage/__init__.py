@@ -6,6 +6,15 @@ from .atomic import (
     refuse_other_content,
     refuse_to_replace,
 )
+from .behavior_events import (
+    BehaviorEvent,
+    FrameLabels,
+    events_of_labels,
+    label_frames,
+    read_event_csv,
+    write_event_csv,
+)
+from .boris import read_boris_csv
 from .calibrations import CameraCalibration, read_calibrations
 from .checks import check_array, check_file, check_images, check_keys
 from .chunked_video import ChunkedVideo, find_camera_folders
@@ -23,12 +32,22 @@ from .labels import (
     LabelSet,
     labels_of_tracks,
 )
+from .movement_annotations import (
+    read_movement_annotations,
+    write_movement_annotations,
+)
 from .movement_netcdf import (
-    MovementPoses,
     read_movement_netcdf,
     write_movement_netcdf,
+    write_pose_tracks,
 )
 from .npz import NpzArchive, write_npz
+from .pose_tracks import (
+    PoseTracks,
+    fill_gaps,
+    join_individuals,
+    tracks_of_points,
+)
 from .records import PointTracks
 from .skeleton_files import (
     SkeletonFile,
@@ -39,17 +58,20 @@ from .sleap import read_sleap_analysis, read_sleap_edges, read_slp
 from .video import VideoReader, VideoWriter
 
 __all__ = [
-    'CameraCalibration', 'ChunkedVideo', 'ComTrack', 'DataError', 'Label3D',
-    'LabelSet', 'LabelledImage', 'LabelledInstance', 'MovementPoses',
-    'NpzArchive', 'PointTracks', 'SkeletonFile', 'SpacePoints', 'VideoReader',
-    'VideoWriter', 'atomic_file', 'atomic_folder', 'check_array', 'check_file',
-    'check_images', 'check_keys', 'find_camera_folders', 'labels_of_tracks',
-    'read_calibrations', 'read_coco_keypoints', 'read_coco_labels',
-    'read_coco_names', 'read_com3d', 'read_cvat_images', 'read_dlc_names',
-    'read_dlc_project', 'read_dlc_tracks', 'read_keypoint_csv', 'read_label3d',
-    'read_label_studio', 'read_movement_netcdf', 'read_skeleton_file',
-    'read_sleap_analysis', 'read_sleap_edges', 'read_slp', 'read_space_points',
-    'refuse_other_content', 'refuse_to_replace', 'write_com3d',
-    'write_label3d', 'write_movement_netcdf', 'write_npz',
-    'write_skeleton_file'
+    'BehaviorEvent', 'CameraCalibration', 'ChunkedVideo', 'ComTrack',
+    'DataError', 'FrameLabels', 'Label3D', 'LabelSet', 'LabelledImage',
+    'LabelledInstance', 'NpzArchive', 'PointTracks', 'PoseTracks',
+    'SkeletonFile', 'SpacePoints', 'VideoReader', 'VideoWriter', 'atomic_file',
+    'atomic_folder', 'check_array', 'check_file', 'check_images', 'check_keys',
+    'events_of_labels', 'fill_gaps', 'find_camera_folders', 'join_individuals',
+    'label_frames', 'labels_of_tracks', 'read_boris_csv', 'read_calibrations',
+    'read_coco_keypoints', 'read_coco_labels', 'read_coco_names', 'read_com3d',
+    'read_cvat_images', 'read_dlc_names', 'read_dlc_project',
+    'read_dlc_tracks', 'read_event_csv', 'read_keypoint_csv', 'read_label3d',
+    'read_label_studio', 'read_movement_annotations', 'read_movement_netcdf',
+    'read_skeleton_file', 'read_sleap_analysis', 'read_sleap_edges',
+    'read_slp', 'read_space_points', 'refuse_other_content',
+    'refuse_to_replace', 'tracks_of_points', 'write_com3d', 'write_event_csv',
+    'write_label3d', 'write_movement_annotations', 'write_movement_netcdf',
+    'write_npz', 'write_pose_tracks', 'write_skeleton_file'
 ]
