@@ -294,7 +294,8 @@ def install_torch(environment: Environment) -> str:
 def install_packages(environment: Environment) -> str:
     """Install the OpenMMLab packages and all that stands on torch."""
     install_all(environment,
-                ('runtime.txt', 'mmpose.txt', 'optional.txt', 'tests.txt'),
+                ('runtime.txt', 'mmpose.txt', 'optional.txt', 'behavior.txt',
+                 'tests.txt'),
                 openmmlab('mmengine') + openmmlab('mmcv') + openmmlab('mmdet'))
     mmpose = wanted(environment, openmmlab('mmpose'))
     if mmpose:
