@@ -198,7 +198,11 @@ def run_convert(description: str, argv: Sequence[str] | None = None) -> int:
                       if fitting else 'the points of INPUT fit none of '
                       f'{", ".join(sorted(families))}')
     if unsure:
-        parser.parse_known_args(argv)  # --help and what is missing come first
+        # --help and what is missing come first
+        path = parser.parse_known_args(argv)[0].input
+        if not path.exists():
+            return _report(DataError(path, 'input', 'a file or a folder',
+                                     'nothing'))
         parser.error(f'{unsure}: name the one to convert for by --family')
     arguments = parser.parse_args(argv)
     return _report_data_error(lambda: arguments.run(arguments))
@@ -259,8 +263,8 @@ def _fitting_families(families: dict[str, Converter],
     """The family asked for, else all that accept the input.
 
     Families may have options of the same name, so the choice comes before
-    the command line is parsed. Where there is nothing to choose by, the
-    first family will say what is missing.
+    the command line is parsed. Where there is nothing to choose by, help is
+    that of the first family.
     """
     named = [word.removeprefix('--family=') for word in words
              if word.startswith('--family=')]
@@ -271,10 +275,21 @@ def _fitting_families(families: dict[str, Converter],
     inputs = [Path(word) for before, word
               in zip(['', *words], words, strict=False)
               if before != '--out' and Path(word).exists()]
-    if not inputs or len(families) == 1:
-        return list(families)[:1]
-    return [name for name, converter in families.items()
-            if any(converter.accepts(path) for path in inputs)]
+    if len(families) == 1:
+        return list(families)
+    if not inputs:  # nothing to choose by
+        to_run = words and not {'-h', '--help'} & {*words}
+        return list(families) if to_run else list(families)[:1]
+    fitting, errors = [], []
+    for name, converter in families.items():
+        try:
+            if any(converter.accepts(path) for path in inputs):
+                fitting.append(name)
+        except DataError as error:  # may be fine for another family
+            errors.append(error)
+    if errors and not fitting:
+        raise errors[0]
+    return fitting
 
 
 def _refuse(path: Path, families: Sequence[str]) -> int:

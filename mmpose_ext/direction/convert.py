@@ -156,8 +156,7 @@ def _video_of(tracks: PointTracks, arguments: Namespace) -> Path:
     return check_file(path, hint='name the video by --video FILE')
 
 
-def _read_sleap(arguments: Namespace) -> PointTracks:
-    path = arguments.input
+def _read_sleap(path: Path) -> PointTracks:
     reader = read_slp if path.suffix.lower() == '.slp' else read_sleap_analysis
     return reader(path)
 
@@ -215,6 +214,14 @@ def _accepts_dlc(path: Path) -> bool:
     return path.is_dir() and has_landmarks(read_dlc_names(path))
 
 
+def _accepts_sleap(path: Path) -> bool:
+    if not _ends_in('.slp', '.h5', '.hdf5')(path):
+        return False
+    tracks = _read_sleap(path)
+    # several animals without these points are meant for another family
+    return len(tracks.individuals) == 1 or has_landmarks(tracks.names)
+
+
 def _accepts_coco(path: Path) -> bool:
     return path.suffix.lower() == '.json' and has_landmarks(
         read_coco_names(path))
@@ -228,9 +235,9 @@ CONVERTERS: dict[str, Converter] = {
         functools.partial(_convert, lambda a: read_dlc_project(a.input))),
     'sleap': Converter(
         'SLEAP labels (.slp) or analysis (.h5) and their video',
-        _ends_in('.slp', '.h5', '.hdf5'),
+        _accepts_sleap,
         lambda parser: _add_arguments(parser, 'video'),
-        functools.partial(_convert, _read_sleap)),
+        functools.partial(_convert, lambda a: _read_sleap(a.input))),
     'coco': Converter(
         'COCO keypoints (.json) and their images, one animal each',
         _accepts_coco, lambda parser: _add_arguments(parser, 'images'),

@@ -176,6 +176,11 @@ def test_the_points_choose_the_family(tmp_path: Path, capsys,
         '', ['coco', str(path), '--out', str(tmp_path / 'o')]) == 1
 
 
+def test_what_is_not_there_is_named_before_a_family(capsys) -> None:
+    assert commands.run_convert('', ['dlc', 'project', '--out', 'o']) == 1
+    assert 'project: input: expected a file' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('names, message', [
     (['wing', 'beak'], 'fit none of direction, equine'),
     # a mouse's landmarks, and five of a horse's points with hooves
@@ -203,8 +208,8 @@ def test_a_damaged_input_is_named_before_a_family(tmp_path: Path,
 
 @pytest.mark.parametrize('words', [
     [], ['vhs', 'tape', '--out', 'o'], ['dlc', 'project'],
-    ['dlc', 'project', '--out', 'o', '--size', 'big'],
-    ['dlc', 'project', '--out', 'o', '--size', '3']])
+    ['dlc', 'project', '--out', 'o', '--family=direction', '--size', 'big'],
+    ['dlc', 'project', '--out', 'o', '--family=direction', '--size', '3']])
 def test_wrong_conversion_is_exit_code_2(words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         commands.run_convert('', words)
