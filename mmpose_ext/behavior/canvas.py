@@ -1,0 +1,69 @@
+"""Figures without a display, and the colours of classes and animals."""
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmpose_ext.drawing.curves import COLORS
+from mmpose_ext.storage import atomic_file
+
+Array = np.ndarray
+
+OTHER_COLOR = '#D9D9D9'
+_GOLDEN = .618034  # of the circle of hues, from one colour to the next
+
+
+def new_figure(width: float, height: float, dpi: int = 110) -> Any:
+    """A figure, size in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(width, height), dpi=dpi)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure, whole or not at all."""
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary)
+
+
+def to_picture(figure: Any) -> Array:
+    """A figure as (H, W, 3) uint8, BGR."""
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())
+    return np.ascontiguousarray(pixels[..., 2::-1])
+
+
+def class_colors(names: Sequence[str]) -> list[str]:
+    """A colour for each class, ``other`` a light grey.
+
+    The first ones are told apart by the colour-blind.
+    """
+    colors = []
+    fine = [*COLORS[:6]]
+    for name in names:
+        if name.lower() in ('other', 'none', 'background'):
+            colors.append(OTHER_COLOR)
+            continue
+        used = sum(color != OTHER_COLOR for color in colors)
+        if used < len(fine):
+            colors.append(fine[used])
+            continue
+        step = used - len(fine)
+        red, green, blue = colorsys.hls_to_rgb(
+            (.05 + _GOLDEN * step) % 1, (.35, .5, .65)[step % 3], .6)
+        colors.append('#%02X%02X%02X' % (  # noqa: UP031
+            round(255 * red), round(255 * green), round(255 * blue)))
+    return colors
+
+
+def tidy(axis: Any, title: str = '') -> None:
+    """Take the upper and right border away, and write a title."""
+    axis.spines[['top', 'right']].set_visible(False)
+    if title:
+        axis.set_title(title, loc='left', fontsize=10, fontweight='bold')

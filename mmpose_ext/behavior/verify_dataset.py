@@ -1,0 +1,361 @@
+"""Checks of tracks before training, from a config or a file of tracks.
+
+A problem would spoil training or its figures; a warning is worth a look and
+changes the exit code with ``--strict`` alone.
+"""
+from __future__ import annotations
+
+import json
+import re
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from mmpose_ext.behavior.datasets import LisbetWindowDataset
+from mmpose_ext.behavior.record_files import RecordFiles, find_records
+from mmpose_ext.behavior.record_options import RecordOptions
+from mmpose_ext.behavior.record_reader import (
+    Record,
+    finish_record,
+    read_tracks,
+)
+from mmpose_ext.behavior.records import load_tracks
+from mmpose_ext.behavior.track_checks import odd_tracks, record_statistics
+from mmpose_ext.behavior.track_store import TrackStore
+from mmpose_ext.registry import DATASETS
+from mmpose_ext.storage import DataError
+from mmpose_ext.training.config_check import find_settings
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+OTHER_UNIT = 3.  # times that the extents of two records differ
+LEFT_OUT = .01  # share of frames
+_STRETCH = re.compile(r'\[\d+:\d+\]$')  # at the end of the id of a stretch
+
+
+@dataclass
+class Report:
+    """What was found.
+
+    Attributes:
+        problems: What would spoil training.
+        warnings: What is worth a look.
+        records: Id of each record to its figures.
+        parts: Place in the config to what is there, in words.
+        classes: Place in the config to the frames of each class.
+    """
+
+    problems: list[DataError] = field(default_factory=list)
+    warnings: list[DataError] = field(default_factory=list)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
+    classes: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add_problem(self, problem: DataError) -> None:
+        """Note a problem, once: three data sets may read one file."""
+        if str(problem) not in map(str, self.problems):
+            self.problems.append(problem)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Options of ``tools/verify_dataset.py`` for this family."""
+    parser.add_argument('--strict', action='store_true',
+                        help='exit with 1 on warnings too')
+    parser.add_argument('--json', action='store_true',
+                        help='print the findings as JSON')
+
+
+def accepts(path: Path) -> bool:
+    """Whether a file looks meant for this family, be it damaged or not."""
+    return path.is_file() and path.name.lower().endswith(
+        ('.slp', '.nc', '.h5', '.csv'))
+
+
+def run(config: Config, arguments: Namespace) -> int:
+    """Check the data sets of a config; returns the exit code."""
+    report = Report()
+    stores: dict[str, TrackStore] = {}
+    seen = set()
+    for loader in LOADERS:
+        for place, settings in find_settings(
+                config.get(loader), loader, _reads_tracks):
+            source = _source_of(settings, place, config, report)
+            if source is not None and source not in seen:
+                seen.add(source)
+                _check_records(*source, report)
+            dataset = _build(settings, place, config, report)
+            if dataset is None:
+                continue
+            stores[place] = dataset.store
+            _describe(dataset, place, report)
+    if not stores and not report.problems:
+        report.add_problem(DataError(
+            config.filename, ', '.join(LOADERS),
+            'a mmpose_ext.LisbetWindowDataset', 'none'))
+    report.warnings += _leaks(stores, config)
+    report.warnings += _lone_classes(report, config)
+    return _finish(report, arguments)
+
+
+def run_file(path: Path, arguments: Namespace) -> int:
+    """Check one file of tracks; returns the exit code."""
+    report = Report()
+    options = RecordOptions(min_individuals=1)
+    _check_records(path, options, report)
+    if not report.problems:
+        try:
+            with _no_log():
+                load_tracks(path, options)
+        except DataError as error:
+            report.add_problem(error)
+    return _finish(report, arguments)
+
+
+def _reads_tracks(settings: Mapping[str, Any]) -> bool:
+    kind = settings.get('type')
+    return kind is LisbetWindowDataset or str(kind).split(
+        '.')[-1] == LisbetWindowDataset.__name__
+
+
+def _source_of(settings: Mapping[str, Any], place: str, config: Config,
+               report: Report) -> tuple[Path, RecordOptions] | None:
+    """Folder and options of a data set; None if the options are wrong."""
+    given = {name: settings[name] for name in RecordOptions.names()
+             if name in settings}
+    try:
+        return Path(settings.get('data_root', '')), RecordOptions(**given)
+    except (TypeError, ValueError) as error:
+        report.add_problem(_wrong_settings(config, place, error))
+        return None
+
+
+def _build(settings: Mapping[str, Any], place: str, config: Config,
+           report: Report) -> LisbetWindowDataset | None:
+    try:
+        with _no_log():
+            return DATASETS.build(dict(settings))
+    except DataError as error:
+        report.add_problem(error)
+    except (TypeError, ValueError) as error:
+        report.add_problem(_wrong_settings(config, place, error))
+    return None
+
+
+def _wrong_settings(config: Config, place: str,
+                    error: Exception) -> DataError:
+    return DataError(config.filename, place,
+                     'settings of a LisbetWindowDataset', str(error))
+
+
+def _check_records(root: Path, options: RecordOptions,
+                   report: Report) -> None:
+    """Read every record, whatever is wrong with the others."""
+    # Gaps count as such; 'zero' takes no account of confidence.
+    kept = replace(options, missing='keep', confidence_threshold=(
+        0. if options.missing == 'zero' else options.confidence_threshold))
+    try:
+        files = find_records(root, options.data_format,
+                             options.annotation_format,
+                             options.data_filter)
+    except DataError as error:
+        report.add_problem(error)
+        return
+    sides: dict[str, float] = {}
+    sums: dict[bytes, str] = {}
+    for item in files:
+        try:
+            record, left_out = _read(item, kept)
+        except DataError as error:
+            report.add_problem(error)
+            continue
+        name = item.id if item.id not in report.records else str(item.place)
+        report.records[name] = record_statistics(record, left_out)
+        report.warnings += odd_tracks(record)
+        if left_out > LEFT_OUT * len(record.position):
+            report.warnings.append(DataError(
+                item.place, f'record {item.id!r}, time', 'a row for each '
+                'frame', f'{left_out} frames without one',
+                'they count as missing points'))
+        sides[item.id] = max(
+            high - low for low, high in zip(
+                record.extent.lowest, record.extent.highest, strict=True))
+        digest = blake2b(record.position.tobytes()).digest()
+        twin = sums.setdefault(digest, item.id)
+        if twin != item.id:
+            report.add_problem(DataError(
+                item.place, f'record {item.id!r}', 'tracks of its own',
+                f'those of record {twin!r}', 'remove one of them'))
+    report.warnings += _other_units(root, sides)
+
+
+def _read(files: RecordFiles,
+          options: RecordOptions) -> tuple[Record, int]:
+    """A record, and the frames that its files leave out."""
+    tracks = read_tracks(files, options)
+    left_out = int(tracks.frames[-1] - tracks.frames[0]) + 1 - len(tracks)
+    return finish_record(tracks, files, options), left_out
+
+
+def _other_units(root: Path, sides: Mapping[str, float]
+                 ) -> Iterator[DataError]:
+    if not sides:
+        return
+    small, large = (choose(sides, key=lambda name: sides[name])
+                    for choose in (min, max))
+    if sides[large] > OTHER_UNIT * sides[small] > 0:
+        yield DataError(
+            root, f'record {large!r}', 'an extent like the other records\'',
+            f'{sides[large]:.4g}, and {sides[small]:.4g} in {small!r}',
+            "of one unit? scale_per='record' makes them equal, "
+            "scale_per='dataset' does not")
+
+
+def _describe(dataset: LisbetWindowDataset, place: str,
+              report: Report) -> None:
+    """Note what is in a part, and records that padding would fill."""
+    store = dataset.store
+    report.parts[place] = dataset.describe()
+    if store.labels is not None:
+        counts = np.sum([store.record_labels(i).sum(0, dtype=np.int64)
+                         for i in range(len(store))], 0)
+        report.classes[place] = dict(
+            zip(store.classes, counts.tolist(), strict=True))
+    short = [name for name, length in zip(store.ids, store.lengths,
+                                          strict=True)
+             if length < dataset.shape.size]
+    if short:
+        report.warnings.append(DataError(
+            store.source, place, f'records of at least '
+            f'{dataset.shape.size} frames, a window',
+            f'{len(short)} shorter ones, such as {short[0]!r}',
+            'most of their windows is padding'))
+
+
+def _leaks(stores: Mapping[str, TrackStore],
+           config: Config) -> Iterator[DataError]:
+    """Frames that train as well as test."""
+    spans = {place: list(_spans(store)) for place, store in stores.items()}
+    for train in spans:
+        for place in spans:
+            if not train.startswith('train') or place.startswith('train'):
+                continue
+            shared = sum(
+                max(0, min(stop, end) - max(start, begin))
+                for name, start, stop in spans[train]
+                for other, begin, end in spans[place] if name == other)
+            if shared:
+                yield DataError(
+                    config.filename, place, f'no frame of {train}',
+                    f'{shared} of {stores[place].total_frames}',
+                    'use split and the same split_by in all data loaders')
+
+
+def _spans(store: TrackStore) -> Iterator[tuple[Path, int, int]]:
+    """Record, first frame and the one after the last."""
+    for name, first, length in zip(store.ids, store.first_frames.tolist(),
+                                   store.lengths.tolist(), strict=True):
+        yield (Path(store.source).absolute() / _STRETCH.sub('', name), first,
+               first + length)
+
+
+def _lone_classes(report: Report, config: Config) -> Iterator[DataError]:
+    """Classes that are in one part only."""
+    if len(report.classes) < 2:
+        return
+    names = dict.fromkeys(name for counts in report.classes.values()
+                          for name in counts)
+    for name in names:
+        places = [place for place, counts in report.classes.items()
+                  if counts.get(name)]
+        if len(places) == 1:
+            yield DataError(
+                config.filename, f'class {name!r}', 'frames in every part',
+                f'in {places[0]} alone',
+                'deal records out otherwise, by split_by.seed or '
+                'split_by.method=block')
+
+
+@contextmanager
+def _no_log() -> Iterator[None]:
+    """What data sets log is in the findings."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('ERROR')
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _finish(report: Report, arguments: Namespace) -> int:
+    """Show everything and choose the exit code."""
+    report.warnings = list({str(item): item
+                            for item in report.warnings}.values())
+    if arguments.json:
+        print(json.dumps(dict(
+            problems=[_as_dict(item) for item in report.problems],
+            warnings=[_as_dict(item) for item in report.warnings],
+            parts=report.parts, classes=report.classes,
+            records=report.records), indent=2))
+    else:
+        for line in _lines(report):
+            print(line)
+    wrong = report.problems or (arguments.strict and report.warnings)
+    return int(bool(wrong))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    for place, text in report.parts.items():
+        yield f'{place}: {text}'
+    for place, counts in report.classes.items():
+        yield f'{place}: frames of {_counted(counts)}'
+    for name, figures in report.records.items():
+        yield from _record_lines(name, figures)
+    for item in report.warnings:
+        yield f'warning: {item}'
+    for item in report.problems:
+        yield f'error: {item}'
+    if not report.problems:
+        yield (f'no errors, {len(report.warnings)} warnings; --strict counts '
+               'these' if report.warnings else 'no problems')
+
+
+def _record_lines(name: str, figures: Mapping[str, Any]) -> Iterator[str]:
+    rate = ('fps unknown' if figures['fps'] is None else
+            f'{figures["fps"]:g} fps, {figures["seconds"]:.1f} s')
+    left_out = figures['frames_left_out']
+    yield (f'{name}: {figures["frames"]} frames, {rate}'
+           + (f', {left_out} of them not in the file' if left_out else ''))
+    yield f'  ranges: {_ranges(figures["ranges"])}'
+    yield (f'  missing: {figures["missing"]:.2%} of points, longest gap '
+           f'{figures["longest_gap"]} frames')
+    if figures['missing']:
+        for key in ('missing_by_individual', 'missing_by_keypoint'):
+            yield f'    {_shares(figures[key])}'
+    if figures['class_frames'] is not None:
+        yield f'  frames of {_counted(figures["class_frames"])}'
+
+
+def _ranges(ranges: Mapping[str, Iterable[float]]) -> str:
+    return ', '.join('{} {:.4g} to {:.4g}'.format(axis, *span)
+                     for axis, span in ranges.items())
+
+
+def _shares(shares: Mapping[str, float]) -> str:
+    return ', '.join(f'{name} {share:.2%}' for name, share in shares.items())
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ', '.join(f'{name} {count}' for name, count in counts.items())
+
+
+def _as_dict(error: DataError) -> dict[str, str]:
+    return {key: getattr(error, key)
+            for key in ('file', 'where', 'expected', 'found', 'hint')}
