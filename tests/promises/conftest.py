@@ -143,6 +143,8 @@ def shrink(config: Config) -> Config:
     config.train_dataloader.update(
         batch_size=BATCH, num_workers=0, num_batch_per_epoch=ITERATIONS,
         persistent_workers=False)
+    if 'epoch_fraction' in config.train_dataloader.sampler:
+        config.train_dataloader.sampler.epoch_fraction = 1.
     _shrink_mix(config.train_dataloader)
     for part in ('val_dataloader', 'test_dataloader'):
         loader = config[part].to_dict()

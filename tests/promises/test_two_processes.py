@@ -21,7 +21,7 @@ def comparable(family: Family) -> Family:
     config.model = without_dropout(config.model)
     config.optim_wrapper.optimizer = dict(
         type='SGD', lr=1e-4, momentum=.9, weight_decay=1e-4)
-    losses = config.model.head.get('pose_losses', {})
+    losses = config.model.get('head', {}).get('pose_losses', {})
     if 'consistency' in losses:
         # copies that nearly agree: the sign of a difference is rounding
         losses.consistency.kind = 'l2'
