@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from mmpose_ext.behavior.estimator import LisbetModel
 from mmpose_ext.behavior.network import LisbetTransformer
+from mmpose_ext.registry import DATA_SAMPLERS, DATASETS
 from mmpose_ext.training.benchmark import (
     Session,
     Stopwatch,
@@ -70,6 +72,7 @@ def measure(session: Session,
         preprocessing_windows=measure_preprocessing(
             session, arguments.iterations),
         loading_windows=measure_loading(session, arguments.iterations),
+        assembly_windows=measure_assembly(session, arguments.iterations),
         training_windows=measure_training(
             session, arguments.iterations, bare_training))
     figures['peak_memory_mib'] = peak_memory()
@@ -187,6 +190,32 @@ def measure_inference(model: LisbetModel, session: Session,
     result['ratio'] = (result['ours']['per_cpu_second']
                        / result['bare']['per_cpu_second'])
     return result
+
+
+def measure_assembly(session: Session,
+                     iterations: int) -> dict[str, dict[str, float]]:
+    """Rates of cutting and mixing windows of each task by itself.
+
+    Returns:
+        dict: Rates of batches of `BATCH_SIZE` by task.
+    """
+    loader = session.runner.cfg.train_dataloader
+    rates = {}
+    for sample in session.batch['data_samples']:
+        name = sample.metainfo['task']
+        told = loader.dataset.get('task_settings') or {}
+        dataset = DATASETS.build(dict(
+            loader.dataset, tasks=[name],
+            task_settings={name: told[name]} if name in told else None))
+        sampler = iter(DATA_SAMPLERS.build(
+            dict(loader.sampler, dataset=dataset, seed=0, infinite=True)))
+        watch = Stopwatch()
+        for _ in range(iterations):
+            draws = list(itertools.islice(sampler, BATCH_SIZE))
+            with watch.timing():
+                dataset.__getitems__(draws)
+        rates[name] = watch.rate(BATCH_SIZE)
+    return rates
 
 
 def measure_preprocessing(session: Session,

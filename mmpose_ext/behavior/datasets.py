@@ -186,8 +186,8 @@ class LisbetWindowDataset(Dataset):
             dict: ``inputs`` (M, W, N, K, S) float32, task after task;
             ``valid`` (M, 2) and ``draw_seeds`` (M,) int64; ``data_samples``,
             one a task, with metainfo ``task``, ``first`` (place of its first
-            window), ``windows``, ``item_ids``, ``record_ids`` and
-            ``gt_instance_labels``.
+            window), ``windows``, ``window_offset``, ``item_ids``,
+            ``record_ids`` and ``gt_instance_labels``.
         """
         # the same in every epoch, whatever a sampler draws
         drawn = [int(index) for index in indices] if self.test_mode else (
@@ -263,6 +263,7 @@ class LisbetWindowDataset(Dataset):
             task=name,
             first=first,
             windows=len(part.inputs),
+            window_offset=self.shape.offset,
             item_ids=[int(index) for index in indices],
             record_ids=[self.store.ids[record] for record in records],
             augmentation='' if self.published else self._on_device,

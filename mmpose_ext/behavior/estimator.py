@@ -56,6 +56,7 @@ class LisbetModel(BaseModel):
                  init_cfg: dict | None = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
+        _check_channels(self.data_preprocessor, self.backbone)
         self.heads = nn.ModuleDict({
             task: MODELS.build(head) for task, head in (heads or {}).items()})
         self.window_offset = window_offset
@@ -109,6 +110,7 @@ class LisbetModel(BaseModel):
         tasks = [sample.metainfo['task'] for sample in data_samples]
         if set(tasks) != set(self.heads):
             raise _other_tasks(tasks, list(self.heads))
+        self._check_offset(data_samples)
         feats = self.extract_feat(inputs)
         results = {}
         for task, sample in zip(tasks, data_samples, strict=True):
@@ -127,6 +129,7 @@ class LisbetModel(BaseModel):
         tasks = [sample.metainfo['task'] for sample in data_samples]
         if not tasks or not set(tasks) <= set(self.heads):
             raise _other_tasks(tasks, list(self.heads))
+        self._check_offset(data_samples)
         feats = self.extract_feat(inputs)
         for task, sample in zip(tasks, data_samples, strict=True):
             sample.pred_instances = InstanceData(**self._head(task).predict(
@@ -180,6 +183,19 @@ class LisbetModel(BaseModel):
             self._head(task).set_class_counts(
                 torch.as_tensor(counts), frames, classes)
 
+    def _check_offset(self, data_samples: Sequence) -> None:
+        """Check that the frame of a window is where the model looks for it.
+
+        Raises:
+            DataError: If it is not.
+        """
+        found = data_samples[0].metainfo.get('window_offset')
+        if found not in (None, self.window_offset):
+            raise DataError(
+                'config', 'model.window_offset',
+                f'that of the data, {found}', str(self.window_offset),
+                'set both alike')
+
     def _head(self, task: str) -> LisbetHead:
         head: Any = self.heads[task]
         return head
@@ -206,6 +222,20 @@ class LisbetClassBalanceHook(Hook):
         model: Any = bare_model(runner.model)
         model.set_class_counts(counts, dataset.store.total_frames,
                                meta.get('classes', ()))
+
+
+def _check_channels(preprocessor: Any, backbone: Any) -> None:
+    """Check that the network takes as many features as there are.
+
+    Raises:
+        DataError: If it does not.
+    """
+    made = getattr(preprocessor, 'feature_dim', None)
+    taken = getattr(backbone, 'in_channels', None)
+    if None not in (made, taken) and made != taken:
+        raise DataError(
+            'config', 'model.backbone.in_channels',
+            f'{made}, what data_preprocessor makes of a frame', str(taken))
 
 
 def _part(feats: Tensor, sample: Any) -> Tensor:

@@ -24,8 +24,8 @@ Array = np.ndarray
 # neighbours: even at the lowest speed it holds several frames of the source.
 BOX = 3
 KERNEL = 2 * BOX - 1
-COVER = .5  # white noise over that of tracking
-_BANK = 1 << 20
+COVER = 1.  # white noise over that of tracking
+_BANK = 1 << 17  # random numbers, few enough for a cache
 _CHUNK = 32  # windows played at a time, for the cache's sake
 
 
@@ -102,15 +102,17 @@ def _average(source: Array, starts: Array, speeds: Array,
     # depend on the other windows.
     base = flat[:, size // 2:size // 2 + 1].copy()
     np.nan_to_num(base, copy=False)
-    flat = flat - base
+    flat -= base
     sums = np.empty((count, length + 1, flat.shape[2]), np.float32)
     sums[:, 0] = 0
-    missing = np.isnan(flat)
-    has_gaps = bool(missing.any())
-    if has_gaps:
-        flat[missing] = 0
     # numpy takes four times as long, and adds up in single precision
     torch.cumsum(torch.from_numpy(flat), 1, out=torch.from_numpy(sums)[:, 1:])
+    # few coordinates have gaps; what comes after one is missing from the sums
+    window, coordinate = np.nonzero(np.isnan(sums[:, -1]))
+    courses = flat[window, :, coordinate]
+    missing = np.isnan(courses)
+    courses[missing] = 0
+    sums[window, 1:, coordinate] = torch.cumsum(torch.from_numpy(courses), 1)
     moments = np.arange(size + KERNEL)
     edges = starts[:, None] + moments * speeds[:, None]
     before = np.minimum(edges.astype(np.int64), length - 1)
@@ -123,8 +125,9 @@ def _average(source: Array, starts: Array, speeds: Array,
     high *= share
     low += high
     boxes = low[:, BOX:] - low[:, :-BOX]
-    if has_gaps:
-        boxes[_touches(missing, before)] = np.nan
+    gap, place = _touches(missing, starts[window], speeds[window],
+                          boxes.shape[1])
+    boxes[window[gap], place, coordinate[gap]] = np.nan
     averages = boxes[:, :size].copy()
     for i in range(1, BOX):
         averages += boxes[:, i:size + i]
@@ -133,14 +136,30 @@ def _average(source: Array, starts: Array, speeds: Array,
     return averages.reshape(count, size, *parts)
 
 
-def _touches(missing: Array, before: Array) -> Array:
-    """Whether a box holds a missing point, bool (M, boxes, F)."""
-    counts = np.zeros((len(missing), missing.shape[1] + 1,
-                       missing.shape[2]), np.int32)
-    np.cumsum(missing, 1, out=counts[:, 1:])
-    rows = np.arange(len(missing))[:, None]
-    last = np.minimum(before[:, BOX:] + 1, missing.shape[1])
-    return counts[rows, last] > counts[rows, before[:, :-BOX]]
+def _touches(missing: Array, starts: Array, speeds: Array,
+             count: int) -> tuple[Array, Array]:
+    """Boxes that hold a missing frame.
+
+    Args:
+        missing (ndarray): bool (G, L), frames of some coordinates.
+        starts (ndarray): float64 (G,) where the first box begins.
+        speeds (ndarray): float64 (G,) frames from one box to the next.
+        count (int): Boxes of each.
+
+    Returns:
+        tuple[ndarray, ndarray]: Rows of `missing`, and numbers of boxes.
+    """
+    padded = np.pad(missing, ((0, 0), (1, 1)))
+    rows, changes = np.nonzero(padded[:, 1:] != padded[:, :-1])
+    rows, begins, ends = rows[::2], changes[::2], changes[1::2]
+    starts, speeds = starts[rows], speeds[rows]
+    first = np.floor((begins - starts) / speeds).astype(np.int64) - BOX + 1
+    last = np.ceil((ends - starts) / speeds).astype(np.int64)
+    first, last = np.clip(first, 0, count), np.clip(last, 0, count)
+    lengths = np.maximum(last - first, 0)
+    before = np.cumsum(lengths) - lengths
+    places = np.arange(lengths.sum()) + np.repeat(first - before, lengths)
+    return np.repeat(rows, lengths), places
 
 
 @functools.lru_cache(maxsize=1)

@@ -160,3 +160,21 @@ def test_classes_of_the_training_data_reach_the_losses() -> None:
     dataset.metainfo['class_counts'] = None
     with pytest.raises(DataError, match='annotation_format'):
         LisbetClassBalanceHook().before_train(runner)
+
+
+def test_another_offset_than_that_of_the_data_is_refused() -> None:
+    inputs, samples = batch_of(TASKS)
+    for sample in samples:
+        sample.set_metainfo(dict(window_offset=5))
+    for mode in ('loss', 'predict'):
+        build(window_offset=5)(inputs, samples, mode=mode)
+        with pytest.raises(DataError, match='that of the data, 5, found 0'):
+            build()(inputs, samples, mode=mode)
+
+
+def test_a_network_takes_as_many_features_as_are_made() -> None:
+    made = dict(type='mmpose_ext.LisbetPreprocessor', individuals=2,
+                keypoints=2, axes=2)
+    build(data_preprocessor=made)
+    with pytest.raises(DataError, match='in_channels: expected 12, what'):
+        build(data_preprocessor=dict(made, missing='mask'))

@@ -102,7 +102,7 @@ def shortcut_accuracy(windows, labels):
 
 
 def test_noise_gives_nothing_away_but_did_in_the_original():
-    store, count = noise_alone(), 1600
+    store, count = noise_alone(), 2400
     shape = WindowShape(64, 0, 'zero')
     numbers = np.random.default_rng(1).integers(0, 10_000, count)
     ground = WindowGround(store, shape)
@@ -116,7 +116,7 @@ def test_noise_gives_nothing_away_but_did_in_the_original():
         shortcut_accuracy(part.inputs, part.labels['labels'][:, 0])
         for part in (ours, theirs))
     assert open_ > .85
-    assert closed < .58
+    assert closed < .56
 
 
 def test_speeds_are_symmetric_and_leave_out_those_near_one():
