@@ -1,4 +1,5 @@
-# MABe22's mouse triplets: behaviours that may meet in a frame.
+# MABe22's mouse triplets: behaviours that may meet in a frame. The conversion
+# tells how many are labelled; another number here is an error that says so.
 # python tools/convert_dataset.py mabe22 FOLDER --out data/mabe22
 _base_ = ['_base_/supervised.py', '../_base_/schedules/adamw_warm_10e.py']
 data = dict(
@@ -19,7 +20,7 @@ model = dict(
         multilabel=dict(
             type='mmpose_ext.LisbetFrameHead',
             kind='multilabel',
-            num_classes=13,
+            num_classes=2,
             in_channels=32,
             hidden_channels=128)))
 train_cfg = dict(max_epochs=15)

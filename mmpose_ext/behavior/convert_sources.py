@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mmpose_ext.behavior.record_files import find_records
 from mmpose_ext.storage import (
     DataError,
     FrameLabels,
@@ -13,6 +14,7 @@ from mmpose_ext.storage import (
     PoseTracks,
     check_file,
     fill_gaps,
+    join_individuals,
     read_boris_csv,
     read_event_csv,
     read_movement_annotations,
@@ -118,9 +120,26 @@ def iter_points(endings: Sequence[str], read: Callable[[Path], PointTracks],
 
 
 def iter_movement(arguments: Namespace) -> Iterator[Records]:
-    """Records of movement's files, a file at a time."""
-    for name, path in _chosen(arguments, ('.nc', )):
-        yield _finish(name, fill_gaps(read_movement_netcdf(path)), arguments)
+    """Records of movement's files, a file at a time.
+
+    A folder of records keeps their ids, and the annotations beside them.
+    """
+    root: Path = arguments.input
+    if not root.is_dir() or any(root.glob('*.nc')):
+        for name, path in _chosen(arguments, ('.nc', )):
+            yield _finish(name, fill_gaps(read_movement_netcdf(path)),
+                          arguments)
+        return
+    for files in find_records(root, 'movement', 'auto'):
+        tracks = join_individuals([read_movement_netcdf(path)
+                                   for _, path in files.tracking])
+        if len(files.annotations) > 1:
+            raise DataError(
+                files.place.parent, 'annotations', 'one file',
+                ', '.join(path.name for path in files.annotations),
+                'convert the record alone, with --annotations')
+        beside = files.annotations[0] if files.annotations else None
+        yield _finish(files.id, fill_gaps(tracks), arguments, beside)
 
 
 def iter_calms21(arguments: Namespace) -> Iterator[Records]:
@@ -170,8 +189,9 @@ def _chosen(arguments: Namespace,
                 for word in ('annotations', 'manual_scoring'))]
 
 
-def _finish(name: str, tracks: PoseTracks, arguments: Namespace) -> Records:
-    """Apply the options to the tracks of one file."""
+def _finish(name: str, tracks: PoseTracks, arguments: Namespace,
+            beside: Path | None = None) -> Records:
+    """Apply the options to the tracks of one file, labelled by another."""
     fps = arguments.fps
     if fps is not None:
         if tracks.fps is not None and abs(tracks.fps - fps) > .01 * fps:
@@ -180,8 +200,9 @@ def _finish(name: str, tracks: PoseTracks, arguments: Namespace) -> Records:
                             f'{fps:g}', 'leave the option out')
         tracks = replace(tracks, fps=fps)
     labels = None
-    if arguments.annotations is not None:
-        labels = read_annotations(arguments.annotations, tracks)
+    annotations = arguments.annotations or beside
+    if annotations is not None:
+        labels = read_annotations(annotations, tracks)
     yield LabelledTracks(name, tracks, labels)
 
 

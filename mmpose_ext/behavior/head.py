@@ -14,6 +14,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmpose_ext.registry import MODELS
+from mmpose_ext.storage import DataError
 
 POOLINGS = ('max', 'mean', 'attention')
 KINDS = ('multiclass', 'multilabel')
@@ -223,6 +224,12 @@ class LisbetFrameHead(LisbetHead):
     def set_class_counts(self, counts: Tensor, frames: int,
                          classes: Sequence[str] = ()) -> None:
         """See :meth:`LisbetHead.set_class_counts`."""
+        if len(counts) != self.num_classes:
+            raise DataError(
+                'config', 'num_classes of the head',
+                f'the {len(counts)} classes of the data'
+                + (f', {", ".join(classes)}' if classes else ''),
+                str(self.num_classes))
         if hasattr(self.loss_module, 'set_class_counts'):
             self.loss_module.set_class_counts(counts, frames, classes)
 

@@ -226,6 +226,7 @@ class LisbetStandardizeHook(Hook):
         count = min(_SAMPLES, len(dataset))
         batch = dataset.__getitems__(
             [i * len(dataset) // count for i in range(count)])
+        preprocessor.check_windows(batch['inputs'])
         preprocessor.fit(batch['inputs'])
 
 
@@ -245,6 +246,7 @@ def _check_axis(axis: Sequence[Any] | None, keypoints: int) -> Any:
     if len(ends) != 2 or not all(
             isinstance(number, int) and 0 <= number < keypoints
             for number in numbers):
-        raise ValueError('body_axis: expected keypoints at the back and at '
-                         f'the front, below {keypoints}, found {axis}')
+        raise ValueError('body_axis: expected numbers of keypoints at the '
+                         f'back and at the front, below {keypoints}, found '
+                         f'{axis}')
     return ends

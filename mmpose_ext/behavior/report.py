@@ -17,6 +17,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner.base_loop import BaseLoop
 from torch import nn
 
 from mmpose_ext.behavior.metric import LisbetMetric
@@ -136,8 +137,7 @@ class LisbetReportHook(Hook):
             weights=weights, config=str(runner.cfg.filename),
             figures=metric.report, data=describe_data(dataset),
             machine=describe_machine(runner.model),
-            training=dict(epochs=runner.epoch, iterations=runner.iter,
-                          seed=runner.seed))
+            training=_progress(runner))
         folder = Path(runner.work_dir)
 
         def write_report(path: Path) -> None:
@@ -161,6 +161,15 @@ class LisbetReportHook(Hook):
         except Exception as error:
             runner.logger.warning(f'{path} was not written: '
                                   f'{type(error).__name__}: {error}')
+
+
+def _progress(runner: Runner) -> dict[str, Any]:
+    """How far the training is; nothing is trained where only a test runs."""
+    # asking the runner itself would build the training data for a test
+    loop = runner._train_loop
+    training = isinstance(loop, BaseLoop)
+    return dict(epochs=loop.epoch if training else 0,
+                iterations=loop.iter if training else 0, seed=runner.seed)
 
 
 def find_metric(evaluator: Any) -> LisbetMetric | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
@@ -30,7 +31,7 @@ from mmpose_ext.behavior.record_reader import (
 from mmpose_ext.behavior.records import load_tracks
 from mmpose_ext.behavior.track_checks import odd_tracks, record_statistics
 from mmpose_ext.behavior.track_store import TrackStore
-from mmpose_ext.registry import DATASETS
+from mmpose_ext.registry import DATASETS, MODELS
 from mmpose_ext.storage import DataError
 from mmpose_ext.training.config_check import find_settings
 
@@ -94,6 +95,7 @@ def run(config: Config, arguments: Namespace) -> int:
             if dataset is None:
                 continue
             stores[place] = dataset.store
+            _check_model(config, dataset, loader == LOADERS[0], report)
             _describe(dataset, place, report)
     if not stores and not report.problems:
         report.add_problem(DataError(
@@ -116,6 +118,24 @@ def run_file(path: Path, arguments: Namespace) -> int:
         except DataError as error:
             report.add_problem(error)
     return _finish(report, arguments)
+
+
+def _check_model(config: Config, dataset: LisbetWindowDataset,
+                 training: bool, report: Report) -> None:
+    """Give a batch to the model, which checks that it can read it."""
+    if 'model' not in config:
+        return
+    try:
+        with _no_log(), torch.no_grad():
+            model = MODELS.build(config.model)
+            batch = model.data_preprocessor(dataset.__getitems__([0]), False)
+            model(**batch, mode='predict')
+            if training and dataset.metainfo['class_counts']:
+                model.set_class_counts(
+                    dataset.metainfo['class_counts'],
+                    dataset.store.total_frames, dataset.store.classes)
+    except DataError as error:
+        report.add_problem(error)
 
 
 def _reads_tracks(settings: Mapping[str, Any]) -> bool:

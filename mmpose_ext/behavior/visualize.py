@@ -115,7 +115,9 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     print(f'table       {_PREFIX}{results.name}.csv of '
           f'{len(results.labels)} records, {len(results.classes)} classes\n'
           f'written     {arguments.out}: RECORD/{ETHOGRAM}, motifs.png, '
-          'bouts.png, transitions.png' + (f', {MAP}' if files else '')
+          'bouts.png, transitions.png'
+          + (', overlap.png' if recordings.store.labels is not None else '')
+          + (f', {MAP}' if files else '')
           + (', labelled.mp4' if record is not None else ''))
     return 0
 

@@ -46,6 +46,8 @@ val_evaluator = dict(type='mmpose_ext.LisbetMetric')
 test_evaluator = val_evaluator
 
 visualizer = dict(type='mmpose_ext.LisbetVisualizer')
+# accuracies of single batches say little
+log_processor = dict(mean_pattern=r'.*(loss|time|grad_norm|acc_).*')
 default_hooks = dict(
     visualization=dict(type='mmpose_ext.LisbetVisualizationHook'),
     checkpoint=dict(

@@ -19,6 +19,11 @@ from mmpose_ext.storage import (
     write_movement_annotations,
     write_pose_tracks,
 )
+from tests.unit.behavior.track_files import (
+    wander,
+    write_events,
+    write_record,
+)
 
 RNG = np.random.default_rng(0)
 CLIP = Path(__file__).parents[4] / 'shared/data/two_animals/clip.slp'
@@ -381,3 +386,18 @@ def test_a_senseless_rate_is_wrong_usage(tmp_path: Path, rate: str) -> None:
     with pytest.raises(SystemExit):
         convert('movement', tmp_path / 'a.nc', '--out', tmp_path / 'o',
                 f'--fps={rate}')
+
+
+def test_a_folder_of_records_keeps_ids_and_annotations(
+        tmp_path: Path) -> None:
+    for name in ('train/a', 'test/b'):
+        place = write_record(tmp_path / 'in' / name, wander(60, seed=1))
+        write_events(place.with_name('annotations.csv'), [('run', .5, 1.)])
+    assert convert('movement', tmp_path / 'in', '--out',
+                   tmp_path / 'out') == 0
+    assert files_of(tmp_path / 'out') == [
+        'README.txt', 'test/b/annotations.nc', 'test/b/tracking.nc',
+        'train/a/annotations.nc', 'train/a/tracking.nc']
+    labels = read_movement_annotations(
+        tmp_path / 'out/train/a/annotations.nc')
+    assert labels.labels[:, labels.classes.index('run'), 0].sum() == 15

@@ -170,3 +170,35 @@ def test_frames_that_a_file_leaves_out_are_told(tmp_path: Path, root: Path,
     assert warning['where'] == "record 'a', time"
     assert report['records']['a']['frames_left_out'] == 5
     assert report['records']['a']['frames'] == 205
+
+
+@pytest.mark.parametrize(('settings', 'said'), [
+    ({}, ''),
+    (dict(in_channels=13), 'in_channels: expected 12'),
+    (dict(max_length=12), 'max_length'),
+    (dict(keypoints=2), 'individuals, keypoints, axes of the data'),
+    (dict(window_offset=3), 'window_offset: expected that of the data, 0'),
+    (dict(task='cons'), 'heads for the tasks of the data: order')])
+def test_a_model_that_cannot_read_the_data_is_a_problem(
+        tmp_path: Path, root: Path, capsys, settings: dict,
+        said: str) -> None:
+    config = write_config(tmp_path / 'c.py', root)
+    layout = dict(individuals=2, keypoints=settings.get('keypoints', 3),
+                  axes=2)
+    made = 4 * layout['keypoints']
+    with config.open('a') as file:
+        file.write(f'''
+model = dict(
+    type='mmpose_ext.LisbetModel',
+    window_offset={settings.get('window_offset', 0)},
+    data_preprocessor=dict(type='mmpose_ext.LisbetPreprocessor', **{layout}),
+    backbone=dict(
+        type='mmpose_ext.LisbetTransformer', embed_dims=8, num_layers=1,
+        num_heads=1, hidden_channels=8,
+        in_channels={settings.get('in_channels', made)},
+        max_length={settings.get('max_length', 16)}),
+    heads=dict({settings.get('task', 'order')}=dict(
+        type='mmpose_ext.LisbetWindowHead', in_channels=8)))
+''')
+    assert verify(config) == (1 if said else 0)
+    assert said in capsys.readouterr().out
