@@ -95,8 +95,9 @@ class DrawSampler(DefaultSampler):
         infinite (bool): Whether to go on with the next epoch without end, as
             ``InfiniteSampler`` does for iteration-based training; nothing is
             repeated then. Defaults to False.
-        epoch_fraction (float): Share of the data set that an epoch takes,
-            anew in every epoch. Defaults to 1.
+        epoch_fraction (float): Share of the data set that an epoch takes.
+            Shuffled, epochs go through all of it before anything comes again.
+            Defaults to 1.
 
     Attributes:
         epoch_size: Indices of an epoch, of all ranks together and without
@@ -167,9 +168,16 @@ class DrawSampler(DefaultSampler):
         """Indices of the data set in the order of an epoch."""
         if not self.shuffle:
             return np.arange(self.epoch_size)
-        generator = torch.Generator().manual_seed(self.seed + epoch)
-        order = torch.randperm(len(self.dataset), generator=generator)
-        return order[:self.epoch_size].numpy()
+        size, parts = len(self.dataset), []
+        start, stop = (number * self.epoch_size
+                       for number in (epoch, epoch + 1))
+        while start < stop:
+            cycle, place = divmod(start, size)
+            generator = torch.Generator().manual_seed(self.seed + cycle)
+            order = torch.randperm(size, generator=generator)
+            parts.append(order[place:place + stop - start].numpy())
+            start += len(parts[-1])
+        return np.concatenate(parts)
 
 
 def draw_seeds(indices: Iterable[int]) -> np.ndarray:

@@ -320,11 +320,22 @@ def test_an_epoch_may_be_a_random_part_and_another_one_each_time():
         sampler.set_epoch(epoch)
         epochs.append({int(draw) for draw in sampler})
     assert all(len(drawn) == 50 for drawn in epochs)
-    assert len(set.union(*epochs)) > 120
+    assert len(set.union(*epochs)) == 150
     whole = DrawSampler(range(1000), seed=3)
     assert [(int(draw), draw.seed) for draw in whole][:50] == [
         (int(draw), draw.seed)
         for draw in DrawSampler(range(1000), seed=3, epoch_fraction=.05)]
+
+
+def test_epochs_of_a_part_go_through_everything_before_it_comes_again():
+    sampler = DrawSampler(range(100), seed=3, epoch_fraction=.3)
+    stream = []
+    for epoch in range(10):
+        sampler.set_epoch(epoch)
+        stream += [int(draw) for draw in sampler]
+    for first in (0, 100, 200):
+        assert sorted(stream[first:first + 100]) == list(range(100))
+    assert stream[:100] != stream[100:200]
 
 
 @pytest.mark.parametrize('fraction', [0, -.1, 1.1])
