@@ -115,18 +115,11 @@ def _rotate(windows: Tensor, seeds: Tensor, item: Augmentation,
             stream: int) -> Tensor:
     share = hashed_uniform(seeds, 1, stream)[:, 0]
     angle = torch.deg2rad((2 * share - 1) * item.number('max_angle'))
-    cos, sin = angle.cos(), angle.sin()
     if windows.shape[-1] == 2:
+        cos, sin = angle.cos(), angle.sin()
         matrix = torch.stack([cos, -sin, sin, cos], 1).reshape(-1, 2, 2)
     else:
-        axis = hashed_normal(seeds, 3, stream + 1)
-        x, y, z = (axis / axis.norm(dim=1, keepdim=True)).unbind(1)
-        zero = torch.zeros_like(x)
-        cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero],
-                            1).reshape(-1, 3, 3)
-        matrix = (torch.eye(3, device=windows.device)
-                  + sin[:, None, None] * cross
-                  + (1 - cos)[:, None, None] * cross @ cross)
+        matrix = rotations_about(hashed_normal(seeds, 3, stream + 1), angle)
     turned = torch.einsum('mwnks,mts->mwnkt', windows - .5, matrix) + .5
     mode = item.values['mode']
     if mode == 'truncate':
@@ -134,6 +127,22 @@ def _rotate(windows: Tensor, seeds: Tensor, item: Augmentation,
     if mode == 'rescale':
         return _rescale(turned)
     return turned
+
+
+def rotations_about(axes: Tensor, angles: Tensor) -> Tensor:
+    """Rotation matrices (M, 3, 3) about axes (M, 3), by Rodrigues' formula.
+
+    Args:
+        axes (Tensor): Of any length.
+        angles (Tensor): (M,) radians.
+    """
+    x, y, z = (axes / axes.norm(dim=1, keepdim=True)).unbind(1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero],
+                        1).reshape(-1, 3, 3)
+    cos, sin = (part[:, None, None] for part in (angles.cos(), angles.sin()))
+    return (torch.eye(3, device=axes.device) + sin * cross
+            + (1 - cos) * cross @ cross)
 
 
 def _rescale(windows: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmpose_ext.behavior.augmentation import Augmentation
+from mmpose_ext.behavior.batch_augmentation import rotations_about
 
 Array = np.ndarray
 
@@ -124,7 +125,8 @@ def _rotate(window: Tensor, item: Augmentation,
         matrix = torch.stack([torch.stack([cos, -sin]),
                               torch.stack([sin, cos])])
     else:
-        matrix = rotation_about(torch.randn(3, generator=generator), angle)
+        axis = torch.randn((1, 3), generator=generator)
+        matrix = rotations_about(axis, angle[None])[0]
     turned = (window - .5) @ matrix.T + .5
     mode = item.values['mode']
     if mode == 'truncate':
@@ -134,15 +136,6 @@ def _rotate(window: Tensor, item: Augmentation,
         low, high = flat.amin(0), flat.amax(0)
         return (turned - low) / (high - low)
     return turned
-
-
-def rotation_about(axis: Tensor, angle: Tensor) -> Tensor:
-    """Rotation matrix (3, 3) about an axis (3,), by Rodrigues' formula."""
-    x, y, z = axis / axis.norm()
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
-    return (torch.eye(3) + angle.sin() * cross
-            + (1 - angle.cos()) * cross @ cross)
 
 
 _ACTIONS: dict[str, Callable[[Tensor, Augmentation, torch.Generator],

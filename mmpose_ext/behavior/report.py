@@ -1,24 +1,18 @@
 """What a run leaves behind beside its weights."""
 from __future__ import annotations
 
-import copy
 import csv
 import functools
-import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
-from torch import nn
 
 from mmpose_ext.behavior.metric import LisbetMetric
 from mmpose_ext.behavior.report_text import render_report
@@ -26,6 +20,14 @@ from mmpose_ext.registry import HOOKS
 from mmpose_ext.storage import atomic_file
 from mmpose_ext.storage.plain_files import without_nan
 from mmpose_ext.training.benchmark import describe_machine
+from mmpose_ext.training.run_report import (
+    best_model,
+    evaluate_model,
+    read_report,
+    try_to_write,
+    write_json,
+    write_weights,
+)
 
 HISTORY, REPORT = 'history.csv', 'report.json'
 EVALUATION = 'evaluation_report.yml'
@@ -89,14 +91,15 @@ class LisbetReportHook(Hook):
         model, weights = best_model(runner)
         metric = None
         if runner.val_loop is not None:
-            metric = evaluate(runner, model)
+            evaluate_model(runner, model)
+            metric = find_metric(runner.val_evaluator)
         if not is_main_process():
             return
-        if metric is not None:
+        if metric is not None and metric.report:
             self._write_part(runner, 'val', metric, weights)
-        self._attempt(runner, 'curves.png', lambda path: draw_curves(
+        try_to_write(runner, 'curves.png', lambda path: draw_curves(
             runner, path))
-        self._attempt(runner, 'model_weights.pt', lambda path: write_weights(
+        try_to_write(runner, 'model_weights.pt', lambda path: write_weights(
             model, path))
 
     def after_test_epoch(self, runner: Runner,
@@ -109,7 +112,7 @@ class LisbetReportHook(Hook):
         self._write_part(runner, 'test', metric, str(weights))
         for task in metric.report['tasks'].values():
             if task['kind'] in ('multiclass', 'multilabel'):
-                self._attempt(runner, EVALUATION, functools.partial(
+                try_to_write(runner, EVALUATION, functools.partial(
                     write_evaluation, task=task))
 
     def _add_row(self, runner: Runner, tasks: dict[str, Any],
@@ -127,7 +130,7 @@ class LisbetReportHook(Hook):
                 row[f'{name}_dev_score'] = figures[score]
         self._losses.clear()
         self._history.append(row)
-        self._attempt(runner, HISTORY,
+        try_to_write(runner, HISTORY,
                       lambda path: write_history(path, self._history))
 
     def _write_part(self, runner: Runner, part: str, metric: LisbetMetric,
@@ -146,21 +149,10 @@ class LisbetReportHook(Hook):
             with atomic_file(folder / 'report.md') as temporary:
                 temporary.write_text(render_report(report))
 
-        self._attempt(runner, REPORT, write_report)
+        try_to_write(runner, REPORT, write_report)
         name = 'confusion.png' if part == 'val' else f'confusion_{part}.png'
-        self._attempt(runner, name,
+        try_to_write(runner, name,
                       lambda path: draw_confusion(path, metric.report))
-
-    @staticmethod
-    def _attempt(runner: Runner, name: str,
-                 write: Callable[[Path], None]) -> None:
-        """Write a file; a failure of any kind becomes a warning."""
-        path = Path(runner.work_dir) / name
-        try:
-            write(path)
-        except Exception as error:
-            runner.logger.warning(f'{path} was not written: '
-                                  f'{type(error).__name__}: {error}')
 
 
 def _progress(runner: Runner) -> dict[str, Any]:
@@ -176,42 +168,6 @@ def find_metric(evaluator: Any) -> LisbetMetric | None:
     """The family's metric among those of an evaluator."""
     return next((metric for metric in evaluator.metrics
                  if isinstance(metric, LisbetMetric)), None)
-
-
-def best_model(runner: Runner) -> tuple[nn.Module, str]:
-    """Copy of the model with the best weights, and what they are.
-
-    The best checkpoint is taken, else the last one, else what the model
-    holds. The first two have the averaged weights, if there are any.
-    """
-    model = runner.model.module if is_model_wrapper(
-        runner.model) else runner.model
-    model = copy.deepcopy(model).eval()
-    hub = runner.message_hub
-    for key, name in (('best_ckpt', 'best'), ('last_ckpt', 'last')):
-        path = hub.get_info(key)
-        if path and Path(path).is_file():
-            load_checkpoint(model, path, map_location='cpu', strict=True)
-            return model, f'{name} checkpoint, {Path(path).name}'
-    return model, 'those at the end of training'
-
-
-def evaluate(runner: Runner, model: Any) -> LisbetMetric | None:
-    """Evaluate a model on the validation data.
-
-    All processes take part. None without the family's metric.
-    """
-    loader, evaluator = runner.val_dataloader, runner.val_evaluator
-    metric = find_metric(evaluator)
-    if metric is None:
-        return None
-    with torch.no_grad():
-        for batch in loader:
-            evaluator.process(
-                data_samples=model.val_step(batch),
-                data_batch=batch)
-    evaluator.evaluate(len(loader.dataset))
-    return metric if metric.report else None
 
 
 def describe_data(dataset: Any) -> dict[str, Any]:
@@ -238,13 +194,6 @@ def draw_confusion(path: Path, report: dict[str, Any]) -> None:
               if 'confusion' in task}
     if tables:
         draw_confusions(path, tables)
-
-
-def write_weights(model: nn.Module, path: Path) -> None:
-    """Write the state dict alone, which loads with ``weights_only``."""
-    state = {name: value.cpu() for name, value in model.state_dict().items()}
-    with atomic_file(path) as temporary:
-        torch.save(state, temporary)
 
 
 def write_evaluation(path: Path, task: dict[str, Any]) -> None:
@@ -286,22 +235,6 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         return rows if all(int(row['step']) >= 0 for row in rows) else []
     except (OSError, ValueError, KeyError, TypeError):
         return []
-
-
-def read_report(path: Path) -> dict[str, Any]:
-    """The report so far; {} if there is none that can be read."""
-    try:
-        report = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return report if isinstance(report, dict) else {}
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, whole or not at all; NaN becomes null."""
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(
-            without_nan(plain(value)), indent=2, allow_nan=False) + '\n')
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,6 @@ import json
 import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 
 from mmpose_ext.behavior.datasets import LisbetWindowDataset
 from mmpose_ext.behavior.record_files import RecordFiles, find_records
@@ -34,6 +32,7 @@ from mmpose_ext.behavior.track_store import TrackStore
 from mmpose_ext.registry import DATASETS, MODELS
 from mmpose_ext.storage import DataError
 from mmpose_ext.training.config_check import find_settings
+from mmpose_ext.training.loading import without_log
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 OTHER_UNIT = 3.  # times that the extents of two records differ
@@ -113,7 +112,7 @@ def run_file(path: Path, arguments: Namespace) -> int:
     _check_records(path, options, report)
     if not report.problems:
         try:
-            with _no_log():
+            with without_log():
                 load_tracks(path, options)
         except DataError as error:
             report.add_problem(error)
@@ -126,7 +125,7 @@ def _check_model(config: Config, dataset: LisbetWindowDataset,
     if 'model' not in config:
         return
     try:
-        with _no_log(), torch.no_grad():
+        with without_log(), torch.no_grad():
             model = MODELS.build(config.model)
             batch = model.data_preprocessor(dataset.__getitems__([0]), False)
             model(**batch, mode='predict')
@@ -159,7 +158,7 @@ def _source_of(settings: Mapping[str, Any], place: str, config: Config,
 def _build(settings: Mapping[str, Any], place: str, config: Config,
            report: Report) -> LisbetWindowDataset | None:
     try:
-        with _no_log():
+        with without_log():
             return DATASETS.build(dict(settings))
     except DataError as error:
         report.add_problem(error)
@@ -300,18 +299,6 @@ def _lone_classes(report: Report, config: Config) -> Iterator[DataError]:
                 f'in {places[0]} alone',
                 'deal records out otherwise, by split_by.seed or '
                 'split_by.method=block')
-
-
-@contextmanager
-def _no_log() -> Iterator[None]:
-    """What data sets log is in the findings."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('ERROR')
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _finish(report: Report, arguments: Namespace) -> int:

@@ -1,21 +1,16 @@
 """What a run leaves behind beside its weights."""
 from __future__ import annotations
 
-import copy
 import csv
-import json
 import math
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 
 from mmpose_ext.direction.angles import VECTORS
@@ -28,6 +23,14 @@ from mmpose_ext.registry import HOOKS
 from mmpose_ext.storage import atomic_file
 from mmpose_ext.storage.plain_files import sha256_of, without_nan
 from mmpose_ext.training.benchmark import describe_machine
+from mmpose_ext.training.run_report import (
+    best_model,
+    evaluate_model,
+    read_report,
+    try_to_write,
+    write_json,
+    write_weights,
+)
 
 # predictions with truth, their figures, and the data set
 Evaluated = tuple[DirectionResults, dict[str, Any], DirectionDataset]
@@ -67,25 +70,27 @@ class DirectionReportHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Write the split."""
         if is_main_process():
-            self._attempt(runner, 'split.json', lambda path: write_json(
+            try_to_write(runner, 'split.json', lambda path: write_json(
                 path, describe_split(runner)))
 
     def after_train(self, runner: Runner) -> None:
         """Evaluate the best weights and write all files."""
         model, weights = best_model(runner)
-        results = None
         if runner.val_loop is not None:
-            results = evaluate(runner, model)
+            evaluate_model(runner, model)
         if not is_main_process():
             return
-        if results is not None:
-            self._write_part(runner, 'val', results, weights)
-        self._attempt(runner, 'curves.png', lambda path: draw_curves(
+        if runner.val_loop is not None:
+            metric = runner.val_evaluator.metrics[0]
+            self._write_part(runner, 'val',
+                             (metric.results_, metric.report,
+                              runner.val_dataloader.dataset), weights)
+        try_to_write(runner, 'curves.png', lambda path: draw_curves(
             runner, path))
-        self._attempt(runner, 'model_weights.pt', lambda path: write_weights(
+        try_to_write(runner, 'model_weights.pt', lambda path: write_weights(
             model, path))
         if self.movie is not None:
-            self._attempt(runner, 'movie.mp4', lambda path: write_run_movie(
+            try_to_write(runner, 'movie.mp4', lambda path: write_run_movie(
                 model, Path(str(self.movie)), path, self.movie_fps))
 
     def after_test_epoch(self,
@@ -112,58 +117,12 @@ class DirectionReportHook(Hook):
             with atomic_file(folder / 'report.md') as temporary:
                 temporary.write_text(render_report(report))
 
-        self._attempt(runner, 'report.json', write_report)
-        self._attempt(runner, f'predictions_{part}.csv',
+        try_to_write(runner, 'report.json', write_report)
+        try_to_write(runner, f'predictions_{part}.csv',
                       lambda path: write_predictions(path, results))
         name = 'worst.png' if part == 'val' else f'worst_{part}.png'
-        self._attempt(runner, name, lambda path: draw_largest_errors(
+        try_to_write(runner, name, lambda path: draw_largest_errors(
             path, results, dataset))
-
-    @staticmethod
-    def _attempt(runner: Runner, name: str,
-                 write: Callable[[Path], None]) -> None:
-        """Write a file; a failure of any kind becomes a warning."""
-        path = Path(runner.work_dir) / name
-        try:
-            write(path)
-        except Exception as error:
-            runner.logger.warning(f'{path} was not written: '
-                                  f'{type(error).__name__}: {error}')
-
-
-def best_model(runner: Runner) -> tuple[DirectionEstimator, str]:
-    """Copy of the model with the best weights, and what they are.
-
-    The best checkpoint is taken, else the last one, else what the model
-    holds. The first two have the averaged weights, if there are any.
-    """
-    model = runner.model.module if is_model_wrapper(
-        runner.model) else runner.model
-    model = copy.deepcopy(model).eval()
-    for key, name in (('best_ckpt', 'best'), ('last_ckpt', 'last')):
-        path = runner.message_hub.get_info(key)
-        if path and Path(path).is_file():
-            load_checkpoint(model, path, map_location='cpu', strict=True)
-            return model, f'{name} checkpoint, {Path(path).name}'
-    return model, 'at the end of training'
-
-
-def evaluate(runner: Runner,
-             model: DirectionEstimator) -> Evaluated | None:
-    """Evaluate a model on the validation data.
-
-    All processes take part. None on all but the main one.
-    """
-    loader, evaluator = runner.val_dataloader, runner.val_evaluator
-    with torch.no_grad():
-        for batch in loader:
-            evaluator.process(
-                data_samples=model.val_step(batch), data_batch=batch)
-    evaluator.evaluate(len(loader.dataset))
-    metric = evaluator.metrics[0]
-    if metric.results_ is None:
-        return None
-    return metric.results_, metric.report, loader.dataset
 
 
 def describe_split(runner: Runner) -> dict[str, Any]:
@@ -272,13 +231,6 @@ def draw_curves(runner: Runner, path: Path) -> None:
     draw_training_curves(runner.work_dir, path)
 
 
-def write_weights(model: DirectionEstimator, path: Path) -> None:
-    """Write the state dict alone, which loads with ``weights_only``."""
-    state = {name: value.cpu() for name, value in model.state_dict().items()}
-    with atomic_file(path) as temporary:
-        torch.save(state, temporary)
-
-
 def write_run_movie(model: DirectionEstimator, source: Path, path: Path,
                     fps: float | None) -> None:
     """Tag a sequence of crops and draw it."""
@@ -294,22 +246,6 @@ def write_run_movie(model: DirectionEstimator, source: Path, path: Path,
     crops = open_source(source, tagger.size)
     tracks = tag_source(tagger, crops, fps or crops.fps or DEFAULT_FPS)
     draw_movie(path, crops, tracks)
-
-
-def read_report(path: Path) -> dict[str, Any]:
-    """The report so far; {} if there is none that can be read."""
-    try:
-        report = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return report if isinstance(report, dict) else {}
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, whole or not at all; NaN becomes null."""
-    with atomic_file(path) as temporary:
-        temporary.write_text(
-            json.dumps(without_nan(value), indent=2, allow_nan=False) + '\n')
 
 
 def git_state() -> str | None:

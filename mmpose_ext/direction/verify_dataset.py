@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 
 from mmpose_ext.direction.angles import direction_angles
 from mmpose_ext.direction.datasets import (
@@ -29,6 +27,7 @@ from mmpose_ext.direction.duplicates import near_duplicates
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError, NpzArchive
 from mmpose_ext.training.config_check import find_settings
+from mmpose_ext.training.loading import without_log
 
 Array = np.ndarray
 
@@ -98,7 +97,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(config: Config, arguments: Namespace) -> int:
     """Check the data sets of a config; returns 1 if there are problems."""
     report = Report()
-    with _no_log():
+    with without_log():
         datasets = _build_datasets(config, report)
     if not datasets and not report.problems:
         report.add_problem(
@@ -119,7 +118,7 @@ def run_file(path: Path, arguments: Namespace) -> int:
     """Check one file; returns 1 if there are problems."""
     report = Report()
     try:
-        with _no_log():
+        with without_log():
             record = read_direction_file(path)
     except DataError as error:
         report.add_problem(error)
@@ -179,18 +178,6 @@ def _describe(dataset: DirectionDataset, place: str, report: Report) -> None:
     span = ' to '.join(map(str, dict.fromkeys((sizes.min(), sizes.max()))))
     report.parts[str(dataset.record.file)] = dataset.split.describe()
     report.parts[place] = f'{text} in {len(sizes)} groups of {span}'
-
-
-@contextmanager
-def _no_log() -> Iterator[None]:
-    """What data sets log goes to where the findings go; it is in them."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('ERROR')
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _constant_images(record: DirectionRecord) -> Iterator[DataError]:

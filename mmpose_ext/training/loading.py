@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 from torch.utils.data import DataLoader
@@ -89,6 +90,21 @@ def load_whole(model: nn.Module, checkpoint: str | Path,
     except RuntimeError as error:  # what torch raises if keys do not fit
         raise DataError(checkpoint, 'weights', f'those of {config.filename}',
                         f'others: {error}') from error
+
+
+@contextlib.contextmanager
+def without_log() -> Iterator[None]:
+    """Let data sets and models be built without a word in the log.
+
+    For commands that print the same by themselves.
+    """
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('ERROR')
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def keypoint_names(meta: Mapping[str, Any] | None) -> tuple[str, ...]:

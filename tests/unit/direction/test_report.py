@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmpose_ext.direction.inference import load_estimator
-from mmpose_ext.direction.report import git_state, write_json
+from mmpose_ext.direction.report import git_state
 from mmpose_ext.direction.report_text import render_report
 from mmpose_ext.storage import VideoReader, write_npz
 from mmpose_ext.synthesis.direction import render_rats
@@ -189,11 +189,6 @@ def test_failure_to_draw_does_not_lose_the_training(
     assert not {'worst.png', 'curves.png', 'movie.mp4'} & names
     log = next(tmp_path.glob('*/*.log')).read_text()
     assert log.count('was not written') == 3 and 'no ink' in log
-
-
-def test_json_has_no_nan(tmp_path: Path) -> None:
-    write_json(tmp_path / 'a.json', dict(a=[float('nan'), 1.], b=(2, )))
-    assert read_json(tmp_path / 'a.json') == dict(a=[None, 1.], b=[2])
 
 
 def test_git_state_is_a_commit_or_none() -> None:
