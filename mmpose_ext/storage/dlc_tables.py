@@ -6,6 +6,7 @@ import io
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ EXPORT_HINT = (
     'pandas.read_hdf("NAME.h5").to_csv("NAME.csv")')
 _HEADERS = (['scorer', 'bodyparts', 'coords'],
             ['scorer', 'individuals', 'bodyparts', 'coords'])
+
+_BLOCK = 10_000  # lines read at a time
 
 Column = tuple[str, str, str]  # individual, bodypart, coordinate
 
@@ -76,6 +79,56 @@ def read_dlc_csv(path: Path, coordinates: Sequence[str]) -> DlcTable:
         DataError: If the text is damaged; names line and column.
     """
     check_file(path)
+    return (_read_plain(path, coordinates)
+            or _read_carefully(path, coordinates))
+
+
+def _read_plain(path: Path, coordinates: Sequence[str]) -> DlcTable | None:
+    """Read a table as DeepLabCut writes it; None if anything is odd.
+
+    Ten times as fast as cell by cell, and in little more memory than the
+    numbers take.
+    """
+    index: list[str] = []
+    blocks = []
+    try:
+        with path.open(encoding='utf-8-sig') as stream:
+            top = list(islice(stream, len(_HEADERS[-1])))
+            columns, width, rows = _parse_header(
+                list(csv.reader(top)), coordinates, path)
+            lines = chain(top[rows:], stream)
+            while block := list(islice(lines, _BLOCK)):
+                cells = [line.rstrip('\n').split(',', width)
+                         for line in block if line != '\n']
+                if not cells:
+                    continue
+                if any('"' in line for line in chain(top, block)):
+                    return None
+                index.extend('/'.join(row[:-1]) for row in cells)
+                blocks.append(np.loadtxt(
+                    [_fill_blanks(row[width]) for row in cells],
+                    delimiter=',', comments=None, ndmin=2))
+        values = np.concatenate(blocks)
+    # one of them is what the careful reading tells in its words
+    except (ValueError, IndexError, csv.Error):
+        return None
+    if (values.shape != (len(index), len(columns))
+            or np.isinf(values).any()):
+        return None
+    return DlcTable(path, columns, tuple(index), values)
+
+
+def _fill_blanks(cells: str) -> str:
+    """Write nan where nothing stands between two commas."""
+    if ',,' in cells or cells.startswith(',') or cells.endswith(','):
+        # twice, for of ",,," only one pair is found at a time
+        cells = f',{cells},'.replace(',,', ',nan,').replace(',,', ',nan,')
+        cells = cells[1:-1]
+    return cells or 'nan'
+
+
+def _read_carefully(path: Path, coordinates: Sequence[str]) -> DlcTable:
+    """Read a table cell by cell, and tell what is wrong and where."""
     try:
         text = path.read_text(encoding='utf-8-sig')
         rows = list(csv.reader(io.StringIO(text)))

@@ -1,7 +1,8 @@
 """NetCDF files, classic (3) and on HDF5 (4), read alike."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,31 +84,56 @@ def read_netcdf(path: StrPath, wanted: Iterable[str]) -> NetcdfContent:
 
 
 def _read_hdf5(path: Path, wanted: set[str]) -> NetcdfContent:
-    with open_hdf5(path) as container, h5netcdf.File(
-            container, 'r', decode_vlen_strings=True) as file:
+    with _telling(path, 'a readable netCDF 4 file'), open_hdf5(
+            path) as container, _Reader(
+                container, 'r', decode_vlen_strings=True) as file:
         variables = {
-            name: _variable(path, name, variable.dimensions, variable[...],
-                            variable.attrs)
+            name: _variable(path, name, _dimensions(path, name, variable),
+                            variable[...], variable.attrs)
             for name, variable in file.variables.items() if name in wanted}
         return NetcdfContent(path, tuple(file.variables), variables,
                              _attributes(file.attrs))
 
 
-def _read_classic(path: Path, wanted: set[str]) -> NetcdfContent:
+class _Reader(h5netcdf.File):
+    # Closing asks for it, also where damage ended the opening before it was
+    # set: Python would print an error of its own beside ours.
+    _writable = False
+
+
+def _dimensions(path: Path, name: str,
+                variable: h5netcdf.Variable) -> tuple[str, ...]:
+    """Names of the axes, which HDF5 keeps as references to other data."""
     try:
-        with netcdf_file(str(path), 'r', mmap=False) as file:
-            variables = {
-                name: _variable(path, name, variable.dimensions,
-                                variable.data, variable._attributes)
-                for name, variable in file.variables.items()
-                if name in wanted}
-            return NetcdfContent(path, tuple(file.variables), variables,
-                                 _attributes(file._attributes))
+        return tuple(map(str, variable.dimensions))
+    # what a reference that leads nowhere ends in is not settled
+    except Exception as error:
+        raise DataError(path, f'key {name!r}', 'axes that are in the file',
+                        'one that is missing') from error
+
+
+def _read_classic(path: Path, wanted: set[str]) -> NetcdfContent:
+    with _telling(path, 'a readable netCDF 3 file'), netcdf_file(
+            str(path), 'r', mmap=False) as file:
+        variables = {
+            name: _variable(path, name, variable.dimensions, variable.data,
+                            variable._attributes)
+            for name, variable in file.variables.items() if name in wanted}
+        return NetcdfContent(path, tuple(file.variables), variables,
+                             _attributes(file._attributes))
+
+
+@contextmanager
+def _telling(path: Path, expected: str) -> Iterator[None]:
+    """Turn whatever is raised inside into a `DataError`."""
+    try:
+        yield
     except DataError:
         raise
-    # The parser does not check what it reads: damage shows as anything.
+    # The parsers do not check what they read (a scale that is not there, a
+    # length that cannot be): damage shows as anything.
     except Exception as error:
-        raise DataError(path, 'file', 'a readable netCDF 3 file',
+        raise DataError(path, 'file', expected,
                         str(error) or type(error).__name__) from error
 
 

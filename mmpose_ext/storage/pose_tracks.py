@@ -118,11 +118,16 @@ class PoseTracks:
                 raise DataError(self.source, part, 'names', 'a blank one')
 
     def _check_positions(self) -> None:
-        missing = np.isnan(self.position)
-        self._refuse(missing.any(-1) & ~missing.all(-1),
-                     f'all of {", ".join(self.axes)} or none', 'some of them')
-        self._refuse(np.isinf(self.position).any(-1), 'finite coordinates',
-                     'an infinite value')
+        # axis by axis: reductions over so short an axis are ten times slower
+        axes = [self.position[..., axis] for axis in range(len(self.axes))]
+        first = np.isnan(axes[0])
+        partly, infinite = np.zeros_like(first), np.isinf(axes[0])
+        for values in axes[1:]:
+            partly |= first != np.isnan(values)
+            infinite |= np.isinf(values)
+        self._refuse(partly, f'all of {", ".join(self.axes)} or none',
+                     'some of them')
+        self._refuse(infinite, 'finite coordinates', 'an infinite value')
 
     def _refuse(self, bad: Array, expected: str, found: str) -> None:
         """Raise for the first True of a (T, N, K) mask."""

@@ -101,3 +101,46 @@ def test_real_labels_have_the_shape_of_their_csv(real_data):
     with h5py.File(stored) as file:
         values = file['df_with_missing/table'][()]['values_block_0']
     assert np.allclose(table.values, values, rtol=0, atol=1e-9)
+
+
+TOP = ('scorer,net,net,net\nbodyparts,nose,nose,nose\n'
+       'coords,x,y,likelihood\n')
+
+
+@pytest.mark.parametrize('body', [
+    '0,1.5,2,.25\n1,,,\n2,,1e-3,\n\n3,4,,5',
+    '0,1.5,2,.25\r\n1,,,\r\n2,,1e-3,\r\n3,4,,5\r\n',
+    '0, 1.5,+2,2.5e-1\n1,nan,NaN,\n2,,1_0e-4,\n3,4, ,5\n',
+    '0,"1.5",2,.25\n1,"","",\n2,,.001,\n3,4,,5\n'])
+@pytest.mark.parametrize('block', [2, 10_000])
+def test_numbers_and_blanks_however_they_are_written(
+        tmp_path, monkeypatch, body, block):
+    monkeypatch.setattr('mmpose_ext.storage.dlc_tables._BLOCK', block)
+    (tmp_path / 'a.csv').write_text(TOP + body)
+    table = read_dlc_csv(tmp_path / 'a.csv', COORDINATES)
+    assert table.index == ('0', '1', '2', '3')
+    nan = np.nan
+    np.testing.assert_array_equal(
+        table.values, [[1.5, 2, .25], [nan, nan, nan], [nan, .001, nan],
+                       [4, nan, 5]])
+
+
+@pytest.mark.parametrize('body, where', [
+    ('', 'rows'),
+    ('\n\n', 'rows'),
+    ('0,1,2,3\n1,2,3\n', 'line 5'),
+    ('0,1,2,3\n1,2,3,4,5\n', 'line 5'),
+    ('0,1,2\n1,2,3\n', 'line 4'),
+    ('0,1,2,3\n \n', 'line 5'),
+    ('0,1,2,3\n\n1,2,x,4\n', 'line 6, column nose y'),
+    ('0,1,2,3\n1,2,3,inf\n', 'line 5, column nose likelihood'),
+    ('0,1,2,3\n1,2,3,1e999\n', 'line 5, column nose likelihood'),
+    ('0,1,2,3#\n', 'line 4, column nose likelihood'),
+    ('0,1,0x2,3\n', 'line 4, column nose y'),
+    ('0,1,2j,3\n', 'line 4, column nose y'),
+    ('0,1,2,\xe9\n', 'file')])
+def test_what_is_wrong_is_named_by_line_and_column(
+        tmp_path, refused, body, where):
+    (tmp_path / 'a.csv').write_bytes((TOP + body).encode('latin-1'))
+    with refused(where):
+        read_dlc_csv(tmp_path / 'a.csv', COORDINATES)

@@ -55,3 +55,18 @@ def test_damage_shows_as_one_error(path, refused, damage):
     damage(path)
     with refused('file'), open_hdf5(path) as file:
         read_dataset(file, 'zipped', path)
+
+
+@pytest.mark.parametrize('content', [
+    bytes(16), b'\x01' + bytes(7) + b'\xff' * 8], ids=['free', 'text'])
+def test_a_heap_without_end_is_refused(tmp_path, refused, content):
+    """The library would loop for ever in it."""
+    path = tmp_path / 'a.h5'
+    with h5py.File(path, 'w') as file:
+        file['names'] = ['one', 'two']
+    damaged = bytearray(path.read_bytes())
+    first = damaged.index(b'GCOL') + 16
+    damaged[first:first + 16] = content
+    path.write_bytes(damaged)
+    with refused('file'), open_hdf5(path):
+        pytest.fail('opened')

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import warnings
+
 import h5netcdf
+import h5py
 import numpy as np
 import pytest
 import xarray
 
+from mmpose_ext.storage import DataError
 from mmpose_ext.storage.netcdf import read_netcdf
 
 
@@ -51,6 +55,41 @@ def test_senseless_packing_is_refused(tmp_path, refused, attributes):
             variable.attrs[key] = value
     with refused(f"key 'v', {next(iter(attributes))}"):
         read_netcdf(path, ['v'])
+
+
+def test_axes_that_were_deleted_are_refused(tmp_path, refused):
+    path = tmp_path / 'a.nc'
+    xarray.Dataset({'numbers': (('b', 'a'), np.ones((2, 3)))},
+                   {'a': ['x', 'y', 'z']}).to_netcdf(path, engine='h5netcdf')
+    with h5py.File(path, 'r+') as file:
+        del file['a']
+    with refused("key 'numbers'"):
+        read_netcdf(path, ['numbers', 'a'])
+
+
+@pytest.mark.parametrize('engine', ['scipy', 'h5netcdf'])
+def test_damaged_files_are_read_or_refused(tmp_path, engine):
+    rng = np.random.default_rng(0)
+    path = tmp_path / 'a.nc'
+    xarray.Dataset({'numbers': (('b', 'a'), np.ones((2, 3)))},
+                   {'a': ['x', 'long', 'z']}, {'text': 'x'}).to_netcdf(
+                       path, engine=engine)
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(100):
+        content = bytearray(whole)
+        start, length = rng.integers(len(whole)), rng.integers(1, 20)
+        content[start:start + length] = rng.bytes(
+            len(content[start:start + length]))
+        path.write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')  # nothing is told beside it
+            try:
+                read_netcdf(path, ['numbers', 'a'])
+            except DataError as error:
+                refused += 1
+                assert error.file == str(path)
+    assert 10 < refused < 100
 
 
 def test_texts_in_another_encoding_are_refused(tmp_path, refused):
