@@ -44,7 +44,8 @@ class _TrackHead(LisbetHead):
 
         Labels are ``target`` and, bool, ``target_mask``, which says what is
         asked. ``acc`` is the share of the squared error of an answer that
-        does not look at the window which is gone.
+        does not look at the window which is gone; -1 at least, for there may
+        be next to nothing to answer.
         """
         answer, target, asked = self._compare(feats, sample)
         error = F.smooth_l1_loss(answer * self.scale, target * self.scale,
@@ -52,7 +53,7 @@ class _TrackHead(LisbetHead):
         with torch.no_grad():
             left = ((answer - target).square() * asked).sum()
             trivial = (self._trivial(target, asked).square() * asked).sum()
-            acc = 1 - left / trivial.clamp(min=1e-12)
+            acc = (1 - left / trivial.clamp(min=1e-12)).clamp(min=-1)
         return dict(loss=weighted_mean(error, asked), acc=acc)
 
     def predict(self, feats: Tensor,

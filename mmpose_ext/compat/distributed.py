@@ -8,10 +8,12 @@ and no CUDA device is there.
 from __future__ import annotations
 
 import argparse
+import atexit
 import inspect
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 import torch
@@ -36,6 +38,19 @@ def join_cpu_process_group() -> None:
         _translate_slurm_environment()
     if 'RANK' in os.environ and 'MASTER_ADDR' in os.environ:
         dist.init_process_group('gloo')
+        atexit.register(_leave_process_group)
+
+
+def _leave_process_group() -> None:
+    """Let gloo's threads end before Python does.
+
+    Else, in one of five runs or so, a thread that still holds tensors of the
+    last exchange ends in an abort, by which torchrun takes the training for
+    failed and stops the first process while it writes its report.
+    """
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    time.sleep(.1)  # DDP keeps the group, so that they are not waited for
 
 
 def _launcher_on_command_line() -> str:
