@@ -201,7 +201,7 @@ def run_convert(description: str, argv: Sequence[str] | None = None) -> int:
         # --help and what is missing come first
         path = parser.parse_known_args(argv)[0].input
         if not path.exists():
-            return _report(DataError(path, 'input', 'a file or a folder',
+            return _report(DataError(path, 'file', 'a file or a folder',
                                      'nothing'))
         parser.error(f'{unsure}: name the one to convert for by --family')
     arguments = parser.parse_args(argv)

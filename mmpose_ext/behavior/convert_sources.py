@@ -33,7 +33,8 @@ from mmpose_ext.storage.mabe22 import MABE22_HINT, read_mabe22
 # Of files of one name the first is read.
 SLEAP_ENDINGS = ('.slp', '.analysis.h5', '.h5', '.hdf5')
 DLC_ENDINGS = ('.h5', '.hdf5', '.csv')
-_PROJECT = 'config.yaml'
+# in a project of DeepLabCut, whose labels are of single pictures
+_PROJECT = ('config.yaml', 'labeled-data')
 
 Records = Iterator[LabelledTracks]
 
@@ -96,7 +97,7 @@ def accepts_tracks(endings: Sequence[str],
             DeepLabCut project is for other families.
     """
     if path.is_dir():
-        if (path / _PROJECT).exists():
+        if any((path / name).exists() for name in _PROJECT):
             return False
         try:
             path = next(iter(find_files(path, endings).values()))

@@ -178,7 +178,7 @@ def test_the_points_choose_the_family(tmp_path: Path, capsys,
 
 def test_what_is_not_there_is_named_before_a_family(capsys) -> None:
     assert commands.run_convert('', ['dlc', 'project', '--out', 'o']) == 1
-    assert 'project: input: expected a file' in capsys.readouterr().err
+    assert 'project: file: expected a file' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('names, message', [

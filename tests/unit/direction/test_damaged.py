@@ -384,7 +384,8 @@ SOURCES: dict[str, tuple[str, Callable[[Path], Path], tuple, str]] = {
     'SLEAP without video': ('sleap', analysis, (), 'video'),
     'SLEAP with a missing video': ('sleap', analysis,
                                    ('--video', 'none.mp4'), 'file'),
-    'SLEAP with two animals': ('sleap', lambda f: analysis(f, 2), VIDEO,
+    'SLEAP with two animals': ('sleap', lambda f: analysis(f, 2),
+                               ('--family=direction', *VIDEO),
                                'individuals'),
     'SLEAP not HDF5': ('sleap', lambda f: Path(
         (f / 'x.slp').write_text('x') and f / 'x.slp'), (), 'file'),
