@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmpose_ext.behavior.tasks import KINDS
 from mmpose_ext.registry import MODELS
 from mmpose_ext.storage import DataError
 
 POOLINGS = ('max', 'mean', 'attention')
-KINDS = ('multiclass', 'multilabel')
 
 
 class TwoLayers(nn.Module):

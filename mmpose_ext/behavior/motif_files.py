@@ -71,11 +71,6 @@ class MotifSet:
             first += number
         return names, motifs
 
-    def record_states(self, number: int) -> dict[str, Array]:
-        """Motifs (T,) of each record by the model of `number` states."""
-        parts = np.split(self.states[number], np.cumsum(self.lengths)[:-1])
-        return dict(zip(self.records, parts, strict=True))
-
 
 def write_scan(folder: Path, records: Sequence[str], number: int,
                scan: MotifScan) -> None:

@@ -22,13 +22,13 @@ import numpy as np
 import torch
 
 from mmpose_ext.behavior.ground import Anchors, WindowGround
-from mmpose_ext.behavior.tasks import TaskWindows
+from mmpose_ext.behavior.tasks import KINDS, LisbetFrameTask, TaskWindows
 from mmpose_ext.behavior.windows import resample
 from mmpose_ext.storage import DataError
 
 Array = np.ndarray
 
-TASKS = ('cons', 'order', 'shift', 'warp', 'multiclass', 'multilabel')
+TASKS = ('cons', 'order', 'shift', 'warp', *KINDS)
 SEED = 1991
 
 
@@ -130,6 +130,10 @@ class PublishedStream:
                 ground.store.source, 'records',
                 'two or more, for cons with parity', '1',
                 'without parity the partner may come from the same record')
+        self._frames: LisbetFrameTask | None = None
+        if task in KINDS:  # all that is drawn is the frame
+            self._frames = LisbetFrameTask(task)
+            self._frames.prepare(ground)
         self._draw = getattr(self, f'_draw_{task}', self._draw_frame)
         self._rewind()
 
@@ -230,32 +234,19 @@ class PublishedStream:
     def _cut(self, plan: dict[str, Array]) -> TaskWindows:
         ground = self.ground
         anchors = Anchors(plan['record'], plan['row'])
-        labels: dict[str, Array] = {}
-        if 'label' in plan:
-            labels['labels'] = plan['label'].astype(np.float32)[:, None]
+        if self._frames is not None:
+            return self._frames.ask(anchors, np.empty((len(anchors.rows), 0)))
+        labels = dict(labels=plan['label'].astype(np.float32)[:, None])
         if self.task == 'warp':
             # the speed stands in for the factor of the frame rates
             windows = resample(
                 ground.store.tracks, anchors.rows,
                 ground.begins[anchors.records], ground.ends[anchors.records],
                 plan['speed'], ground.shape)
-        elif 'cut' in plan:
+        else:
             places = np.arange(ground.shape.size)[:, None] if (
                 self.task == 'order') else np.arange(self._individuals)
             windows = ground.mix(
                 anchors, Anchors(plan['other_record'], plan['other_row']),
                 places >= plan['cut'][:, None, None])
-        else:
-            windows = ground.cut(anchors)
-            labels['labels'] = self._frame_labels(anchors.rows)
         return TaskWindows(windows, ground.valid(anchors), labels)
-
-    def _frame_labels(self, rows: Array) -> Array:
-        if self.ground.store.labels is None:
-            raise DataError(self.ground.store.source, 'annotations',
-                            f'labelled frames, for {self.task}', 'none',
-                            'set annotation_format')
-        labels = self.ground.store.labels[rows]
-        if self.task == 'multiclass':
-            return labels.argmax(1).astype(np.int64)
-        return labels.astype(np.float32)

@@ -12,6 +12,8 @@ from mmpose_ext.storage import DataError
 
 Array = np.ndarray
 
+KINDS = ('multiclass', 'multilabel')  # of tasks that need labels
+
 
 @dataclass(frozen=True)
 class TaskWindows:
@@ -85,7 +87,7 @@ class LisbetFrameTask(LisbetTask):
     whole = False
 
     def __init__(self, kind: str = 'multiclass') -> None:
-        if kind not in ('multiclass', 'multilabel'):
+        if kind not in KINDS:
             raise ValueError("kind: expected 'multiclass' or 'multilabel', "
                              f'found {kind!r}')
         self.kind = kind

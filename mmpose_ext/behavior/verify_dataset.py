@@ -83,6 +83,7 @@ def run(config: Config, arguments: Namespace) -> int:
     report = Report()
     stores: dict[str, TrackStore] = {}
     seen = set()
+    model = _build_model(config, report)
     for loader in LOADERS:
         for place, settings in find_settings(
                 config.get(loader), loader, _reads_tracks):
@@ -94,7 +95,8 @@ def run(config: Config, arguments: Namespace) -> int:
             if dataset is None:
                 continue
             stores[place] = dataset.store
-            _check_model(config, dataset, loader == LOADERS[0], report)
+            if model is not None:
+                _check_model(model, dataset, loader == LOADERS[0], report)
             _describe(dataset, place, report)
     if not stores and not report.problems:
         report.add_problem(DataError(
@@ -119,14 +121,23 @@ def run_file(path: Path, arguments: Namespace) -> int:
     return _finish(report, arguments)
 
 
-def _check_model(config: Config, dataset: LisbetWindowDataset,
-                 training: bool, report: Report) -> None:
-    """Give a batch to the model, which checks that it can read it."""
+def _build_model(config: Config, report: Report) -> Any:
+    """The model of a config; None if it has none, or a wrong one."""
     if 'model' not in config:
-        return
+        return None
+    try:
+        with without_log():
+            return MODELS.build(config.model)
+    except DataError as error:
+        report.add_problem(error)
+        return None
+
+
+def _check_model(model: Any, dataset: LisbetWindowDataset, training: bool,
+                 report: Report) -> None:
+    """Give a batch to the model, which checks that it can read it."""
     try:
         with without_log(), torch.no_grad():
-            model = MODELS.build(config.model)
             batch = model.data_preprocessor(dataset.__getitems__([0]), False)
             model(**batch, mode='predict')
             if training and dataset.metainfo['class_counts']:

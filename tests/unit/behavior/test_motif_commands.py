@@ -119,8 +119,10 @@ def test_prototypes_have_the_originals_files(
         / 'machineAnnotation_hmmbest_2_5.csv')
     assert list(names) == info.read('prototypes').tolist()
     number, motif = int(names[0].split('_')[1]), int(names[0].split('_')[-1])
-    states = read_motifs(world / 'motifs', 2, 5).record_states(number)
-    assert np.array_equal(labels[:, 0], states['cage0/r2'] == motif)
+    motifs = read_motifs(world / 'motifs', 2, 5)
+    states = np.split(motifs.states[number], np.cumsum(motifs.lengths)[:-1])[
+        motifs.records.index('cage0/r2')]
+    assert np.array_equal(labels[:, 0], states == motif)
     assert (world / 'prototypes' / 'prototypes.png').is_file()
 
 

@@ -177,6 +177,13 @@ def test_what_would_hang_or_mean_nothing_is_refused(task, lengths,
         stream(task, make_store(lengths, individuals=individuals))
 
 
+def test_frames_without_labels_are_refused_before_they_are_asked():
+    store = make_store(LENGTHS)
+    object.__setattr__(store, 'labels', None)
+    with pytest.raises(DataError, match='labelled frames, for multilabel'):
+        stream('multilabel', store)
+
+
 @pytest.mark.parametrize('settings', [
     dict(max_warp=100), dict(max_shift=0), dict(order_method='loose')])
 def test_impossible_settings_are_refused(settings):
