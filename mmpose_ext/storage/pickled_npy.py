@@ -56,14 +56,21 @@ def _read(path: Path, stream: BinaryIO) -> Any:
     if not dtype.hasobject:
         raise DataError(path, 'file', 'one pickled object',
                         f'an array of {dtype}, shape {shape}')
-    return _PlainUnpickler(stream, path).load()
+    return PlainUnpickler(stream, path).load()
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Makes what the list below names, and nothing else."""
+class PlainUnpickler(pickle.Unpickler):
+    """Makes arrays, their types, numbers, texts and plain containers alone.
 
-    def __init__(self, stream: BinaryIO, path: Path) -> None:
-        super().__init__(stream)
+    Args:
+        stream (BinaryIO): Where the pickle begins.
+        path (Path): The file that errors name.
+        encoding (str): Of the texts of Python 2. Defaults to ``ASCII``.
+    """
+
+    def __init__(self, stream: BinaryIO, path: Path,
+                 encoding: str = 'ASCII') -> None:
+        super().__init__(stream, encoding=encoding)
         self._path = path
 
     def find_class(self, module: str, name: str) -> Any:
