@@ -6,6 +6,9 @@ registers its classes.
 """
 from __future__ import annotations
 
+from mmpose_ext.training.activation_checkpointing import (
+    ActivationCheckpointHook,
+)
 from mmpose_ext.training.averaging import AutoEMAHook
 from mmpose_ext.training.batching import pass_batch
 from mmpose_ext.training.checkpoint import (
@@ -72,17 +75,18 @@ from mmpose_ext.training.weight_origin import (
 )
 
 __all__ = [
-    'AtomicLocalBackend', 'AutoEMAHook', 'BACKBONE', 'ChannelsLastHook',
-    'CheckpointSanityHook', 'ConfigCheckHook', 'DeterminismHook', 'Draw',
-    'DrawSampler', 'FreezeHook', 'GradualUnfreezeHook',
-    'GroupedOptimWrapperConstructor', 'HEAD', 'LossWeightHook',
-    'OptionalVisBackend', 'PhasedPipelineHook', 'ResumableCheckpointHook',
-    'ResumableEarlyStoppingHook', 'SeededDataset', 'ShortLogProcessor',
-    'Stage', 'StageLRHook', 'StageWiseOptimWrapperConstructor', 'WarmupLR',
-    'bare_model', 'build_serial_loader', 'check_config', 'choose_device',
-    'draw_seeds', 'find_stages', 'find_whole_checkpoint', 'hash_words',
-    'hashed_normal', 'hashed_uniform', 'keypoint_names', 'load_whole',
-    'log_parameter_table', 'naming_hint', 'origin_table', 'parameter_table',
-    'pass_batch', 'require_loaded', 'seed_generators', 'seeded_generators',
+    'ActivationCheckpointHook', 'AtomicLocalBackend', 'AutoEMAHook',
+    'BACKBONE', 'ChannelsLastHook', 'CheckpointSanityHook', 'ConfigCheckHook',
+    'DeterminismHook', 'Draw', 'DrawSampler', 'FreezeHook',
+    'GradualUnfreezeHook', 'GroupedOptimWrapperConstructor', 'HEAD',
+    'LossWeightHook', 'OptionalVisBackend', 'PhasedPipelineHook',
+    'ResumableCheckpointHook', 'ResumableEarlyStoppingHook', 'SeededDataset',
+    'ShortLogProcessor', 'Stage', 'StageLRHook',
+    'StageWiseOptimWrapperConstructor', 'WarmupLR', 'bare_model',
+    'build_serial_loader', 'check_config', 'choose_device', 'draw_seeds',
+    'find_stages', 'find_whole_checkpoint', 'hash_words', 'hashed_normal',
+    'hashed_uniform', 'keypoint_names', 'load_whole', 'log_parameter_table',
+    'naming_hint', 'origin_table', 'parameter_table', 'pass_batch',
+    'require_loaded', 'seed_generators', 'seeded_generators',
     'select_parameters', 'state_of', 'text_table'
 ]

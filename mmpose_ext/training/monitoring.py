@@ -27,16 +27,25 @@ _PACKAGES = dict(
 
 # a figure of a part ('horse/PCK@0.1/l_knee') or an end of an interval
 _DETAIL = re.compile(r'\s\s(?:[^\s/]+/[^\s/]+/\S+|\S+_(?:low|high)): \S+')
+# the norm of a component ('grad_norm/head.hand'), not 'grad_norm' of all
+_COMPONENT = re.compile(r'\s\sgrad_norm/\S+: \S+')
 
 
 @LOG_PROCESSORS.register_module()
 class ShortLogProcessor(LogProcessor):
-    """``LogProcessor`` that prints the main figures of a validation alone.
+    """``LogProcessor`` that prints the main figures alone.
 
     Figures of single parts (names with two slashes) and the ends of
-    intervals (``_low``, ``_high``) go to all monitors, but not into the line
-    on the screen, which would be pages long.
+    intervals (``_low``, ``_high``) of a validation, and norms of components'
+    gradients (``grad_norm/...``) of training, go to all monitors, but not
+    into the line on the screen, which would be pages long.
     """
+
+    def get_log_after_iter(self, runner: Runner, batch_idx: int,
+                           mode: str) -> tuple[dict, str]:
+        """Scalars of an iteration, and the line about them."""
+        scalars, line = super().get_log_after_iter(runner, batch_idx, mode)
+        return scalars, _COMPONENT.sub('', line)
 
     def get_log_after_epoch(self, runner: Runner, batch_idx: int, mode: str,
                             with_non_scalar: bool = False) -> tuple[dict, str]:

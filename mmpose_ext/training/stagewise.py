@@ -200,13 +200,14 @@ def parameter_kinds(model: nn.Module) -> dict[str, str]:
     Returns:
         dict[str, str]: 'weight', 'norm' or 'bias' by full dotted name. What a
         module with Norm in its class's name owns is a norm, its bias
-        included.
+        included, and so is what a module lists in ``norm_parameters``.
     """
     kinds = {}
     for path, module in model.named_modules():
         is_norm = 'Norm' in type(module).__name__
+        scales = getattr(module, 'norm_parameters', ())
         for name, _ in module.named_parameters(recurse=False):
-            kind = ('norm' if is_norm else
+            kind = ('norm' if is_norm or name in scales else
                     'bias' if name == 'bias' else 'weight')
             kinds[f'{path}.{name}' if path else name] = kind
     return kinds

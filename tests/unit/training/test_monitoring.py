@@ -171,6 +171,22 @@ def test_line_of_a_validation_leaves_details_to_the_monitors(
         'error: 0.00', 'horse/PCK: 0.50', 'coco/AP (M): -1.00']
 
 
+def test_line_of_training_leaves_components_to_the_monitors(
+        toy_runner) -> None:
+    runner = toy_runner(log_processor=dict(
+        type='mmpose_ext.ShortLogProcessor', num_digits=2))
+    runner.train()
+    scalars = {'grad_norm': 2., 'grad_norm/head.hand': 1.,
+               'grad_norm/backbone.0': .5, 'weight/bones': .25}
+    for name, value in scalars.items():
+        runner.message_hub.update_scalar(f'train/{name}', value)
+    logged, line = runner.log_processor.get_log_after_iter(
+        runner, 0, 'train')
+    assert {key: logged[key] for key in scalars} == scalars
+    assert line.endswith('  grad_norm: 2.00  weight/bones: 0.25')
+    assert 'loss: ' in line and 'grad_norm/' not in line
+
+
 class TestSwitch:
 
     def build(self, tmp_path, kind: str, **settings) -> OptionalVisBackend:
