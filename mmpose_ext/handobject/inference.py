@@ -1,0 +1,251 @@
+"""Hands and objects in photographs, by a trained model.
+
+For one picture in a notebook and for many at a time::
+
+    inferencer = HandObjectInferencer(config, checkpoint)
+    found = inferencer(image, bbox=(120, 80, 360, 320), K=matrix)
+    found['joints']  # (21, 3) metres about the wrist
+"""
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from torch.utils.data import DataLoader, Dataset
+
+from mmpose_ext.handobject.hand import METAINFO, SIDES, root_relative
+from mmpose_ext.handobject.photographs import (
+    Photograph,
+    check_view,
+    guess_camera,
+)
+from mmpose_ext.registry import MODELS
+from mmpose_ext.storage import DataError
+from mmpose_ext.training import choose_device, load_whole
+
+Array = np.ndarray
+Found = dict[str, Any]
+
+BATCH = 16
+# what of pred_instances goes on, by its name there
+_FIELDS = ('keypoints', 'keypoint_scores', 'keypoints_cam',
+           'keypoints_cam_coarse', 'object_rotations', 'object_translations',
+           'object_scores', 'grasped_scores', 'contact_scores')
+# transforms that make targets of labels, which photographs have none of
+_LABEL_TRANSFORMS = ('GenerateTarget', )
+
+
+class HandObjectInferencer:
+    """A trained model, ready for photographs.
+
+    Crops are made by the config's test pipeline, left hands mirrored as its
+    test data set mirrors them; results are in the frame of the photograph's
+    own camera all the same.
+
+    Args:
+        config (Config | str | Path): Of the training.
+        checkpoint (str | Path): A checkpoint, or weights alone.
+        device (str): ``auto``, ``cpu``, ``cuda`` ... Defaults to ``auto``.
+
+    Raises:
+        DataError: If the checkpoint cannot be loaded or is of another model,
+            or the config has no test data set.
+    """
+
+    def __init__(self, config: Config | str | Path, checkpoint: str | Path,
+                 device: str = 'auto') -> None:
+        if not isinstance(config, Config):
+            config = Config.fromfile(config)
+        init_default_scope(config.get('default_scope', 'mmpose'))
+        dataset = dict((config.get('test_dataloader') or {}).get(
+            'dataset') or {})
+        if not dataset.get('pipeline'):
+            raise DataError(config.filename or 'config',
+                            'test_dataloader.dataset.pipeline',
+                            'the transforms of a test', 'none')
+        self.config = config
+        self.mirror_left = bool(dataset.get('mirror_left', True))
+        self.pipeline = [step for step in dataset['pipeline']
+                         if step['type'] not in _LABEL_TRANSFORMS]
+        self.device = choose_device(device)
+        self.model = _load_model(config, checkpoint).to(self.device)
+
+    def __call__(self,
+                 image: Any,
+                 bbox: Any = None,
+                 K: Any = None,  # noqa: N803 - as cameras are written
+                 side: str | Sequence[str] = 'right'
+                 ) -> Found | list[Found]:
+        """Find the hand in a photograph, or in each of several.
+
+        Args:
+            image (ndarray | str | Path | Sequence): (H, W, 3) BGR uint8, or
+                a file; a list or tuple of them asks for a list of results.
+            bbox (array_like, optional): Left, top, right, bottom of the hand
+                in px; of several images one each. Defaults to None: the
+                whole picture.
+            K (array_like, optional): (3, 3) camera of the whole photograph;
+                of several images one for all, or one each. Defaults to None:
+                guessed, with a focal length of 1.2 of the longer side. Then
+                ``metric_depth`` is False, and of the points in space only
+                what is relative to the wrist means something.
+            side (str | Sequence[str]): ``right`` or ``left``; of several
+                images one for all, or one each. Defaults to ``right``.
+
+        Returns:
+            dict | list[dict]: See :meth:`predict`.
+
+        Raises:
+            DataError: If a picture cannot be read, or box or camera are not
+                of it.
+        """
+        several = isinstance(image, (list, tuple))
+        images = image if several else [image]
+        count = len(images)
+        boxes = (list(bbox) if several and bbox is not None
+                 else [bbox] * count)
+        shared = K is None or np.ndim(K) == 2
+        cameras = [K] * count if shared else list(K)
+        sides = [side] * count if isinstance(side, str) else list(side)
+        for name, values in (('bbox', boxes), ('K', cameras),
+                             ('side', sides)):
+            if len(values) != count:
+                raise DataError(name, 'argument', f'{count}, one an image',
+                                str(len(values)))
+        photographs = [
+            Photograph(one if isinstance(one, np.ndarray) else Path(one),
+                       None if box is None else np.asarray(box, np.float64),
+                       None if matrix is None else np.asarray(
+                           matrix, np.float64), hand, number)
+            for number, (one, box, matrix, hand) in enumerate(
+                zip(images, boxes, cameras, sides, strict=True))]
+        found = list(self.predict(photographs))
+        return found if several else found[0]
+
+    def predict(self, photographs: Sequence[Photograph],
+                batch_size: int = BATCH,
+                workers: int = 0) -> Iterator[Found]:
+        """Predict one after the other, in their order.
+
+        Args:
+            photographs (Sequence[Photograph]): Any number; no more than a
+                few batches are in memory.
+            batch_size (int): Photographs at a time. Defaults to 16.
+            workers (int): Processes that read and cut. Defaults to 0: this
+                one.
+
+        Yields:
+            dict: ``joints`` (21, 3) m about the wrist, ``joints_cam``
+            (21, 3) m in the photograph's camera frame, ``keypoints``
+            (21, 2) px, ``keypoint_scores`` (21,), ``camera_matrix`` (3, 3),
+            ``metric_depth`` (whether that was given), ``bbox`` (4,) left,
+            top, right, bottom, ``side`` and ``photograph``; of models that
+            have them ``keypoints_cam_coarse`` (21, 3) m and, by class of
+            object, ``object_rotations`` (21, 3, 3), ``object_translations``
+            (21, 3) m, ``object_scores``, ``grasped_scores``; and
+            ``contact_scores`` (21,).
+
+        Raises:
+            DataError: As :meth:`__call__`.
+        """
+        samples = _Samples(photographs, self.pipeline, self.mirror_left)
+        loader = DataLoader(
+            samples, batch_size, num_workers=workers,
+            collate_fn=_collate)
+        rows = iter(photographs)
+        for batch in loader:
+            known = batch.pop('known')
+            with torch.inference_mode():
+                results = self.model.test_step(batch)
+            for result, extra in zip(results, known, strict=True):
+                yield self._collect(result.pred_instances,
+                                    {**extra, 'photograph': next(rows)})
+
+    def _collect(self, instances: Any, extra: Mapping[str, Any]) -> Found:
+        if 'keypoints_cam' not in instances:
+            raise DataError(self.config.filename or 'config', 'model.head',
+                            'a head that finds joints in space',
+                            'predictions without keypoints_cam')
+        found: Found = {
+            name: _numbers(instances[name])
+            for name in _FIELDS if name in instances}
+        found['joints_cam'] = found.pop('keypoints_cam')
+        found['joints'] = root_relative(found['joints_cam'])
+        return {**found, **extra}
+
+
+class _Samples(Dataset):
+    """Photographs as the model takes them; pickles for workers."""
+
+    def __init__(self, photographs: Sequence[Photograph],
+                 pipeline: Sequence[dict], mirror_left: bool) -> None:
+        self.photographs = photographs
+        self.pipeline = Compose(pipeline)
+        self.mirror_left = mirror_left
+
+    def __len__(self) -> int:
+        return len(self.photographs)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        photograph = self.photographs[row]
+        if photograph.side not in SIDES:
+            raise DataError(photograph.source, 'side', 'right or left',
+                            repr(photograph.side))
+        image = photograph.read()
+        height, width = image.shape[:2]
+        check_view(photograph, (width, height))
+        matrix = (guess_camera((width, height)) if photograph.matrix is None
+                  else np.asarray(photograph.matrix, np.float64))
+        # to the edges of the outermost pixels, whose centres are at integers
+        box = (np.array([-.5, -.5, width - .5, height - .5])
+               if photograph.box is None else photograph.box)
+        side = SIDES.index(photograph.side)
+        sample = self.pipeline(dict(
+            img=image,
+            img_path=photograph.source,
+            img_id=photograph.number,
+            id=photograph.number,
+            bbox=np.asarray(box, np.float32)[None],
+            bbox_score=np.ones(1, np.float32),
+            camera_matrix=matrix.astype(np.float32),
+            mirrored=bool(side and self.mirror_left),
+            side=side,
+            grasped_class=-1,
+            box_source='file'))
+        sample['known'] = dict(
+            camera_matrix=matrix, metric_depth=photograph.matrix is not None,
+            bbox=np.asarray(box), side=photograph.side)
+        return sample
+
+
+def _collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A batch; what is known of each photograph stays apart."""
+    known = [sample.pop('known') for sample in samples]
+    return {**pseudo_collate(samples), 'known': known}
+
+
+def _load_model(config: Config, checkpoint: str | Path) -> Any:
+    with contextlib.redirect_stdout(sys.stderr):
+        settings = config.model.to_dict()
+        # weights come from the checkpoint; nothing is to be downloaded
+        if isinstance(settings.get('backbone'), dict):
+            settings['backbone'].pop('init_cfg', None)
+        model: Any = MODELS.build(settings)
+    load_whole(model, checkpoint, config)
+    model.cfg, model.dataset_meta = config, METAINFO
+    return model.eval()
+
+
+def _numbers(values: Any) -> Array:
+    """The one instance of a field, f4."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().float().cpu().numpy()
+    return np.asarray(values, np.float32)[0]
