@@ -1,6 +1,5 @@
 # DINOv2-L; embeddings and half of the blocks stay frozen.
-# On a GPU add `--cfg-options optim_wrapper.type=AmpOptimWrapper
-# optim_wrapper.dtype=bfloat16`, or take hot_dinov2-l_bf16_dexycb-s0.py.
+# For a GPU there is hot_dinov2-l_bf16_dexycb-s0.py.
 _base_ = ['_base_/three_stages.py']
 
 custom_hooks = [

@@ -4,20 +4,24 @@ _base_ = ['_base_/hot.py']
 data_root = '{{$MMPOSE_EXT_DATA:data}}/synthetic/handobject'
 
 codec = dict(input_size=(128, 128))
+_models = f'{data_root}/models'
 _dims = 96
 model = dict(
+    # patches want pretrained weights; convolutions learn from nothing
     backbone=dict(
-        arch=dict(
-            _delete_=True, embed_dims=_dims, depth=4, num_heads=4),
-        img_size=128, patch_size=16, stem='conv', mlp_ratio=2.,
-        layer_scale=1., drop_path=0., init_cfg=None),
+        _delete_=True, type='ResNet', depth=18, stem_channels=16,
+        base_channels=16, out_indices=(1, 2, 3)),
     head=dict(
-        in_channels=_dims, input_size=codec['input_size'], embed_dims=_dims,
-        num_layers=2, num_heads=4, feedforward_channels=2 * _dims, dropout=0.,
+        in_channels=[32, 64, 128], input_size=codec['input_size'],
+        embed_dims=_dims, num_layers=2, num_heads=4,
+        feedforward_channels=2 * _dims, dropout=0., upsample=2,
+        sigma_reparam=None,  # for depth and width, of which there is none
         decoder=codec,
         losses=dict(
-            object_rotation=dict(models_dir=f'{data_root}/models'),
-            object_points=dict(models_dir=f'{data_root}/models'))))
+            grasp=dict(loss_weight=1.),
+            object_rotation=dict(
+                models_dir=_models, distance='chord', loss_weight=4.),
+            object_points=dict(models_dir=_models))))
 
 _encode = dict(type='GenerateTarget', encoder={**_base_.codec, **codec})
 _view = {**_base_._view, 'input_size': 128}
@@ -29,7 +33,8 @@ train_pipeline = [
 test_pipeline = [*_base_._load, _view, _encode, _base_._end[1]]
 # subjects that are met for the first time
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,  # many steps; workers would cost more than they bring
+    num_workers=0, persistent_workers=False,
     dataset=dict(data_root=data_root, ann_file='index/s1_train.npz',
                  pipeline=train_pipeline, cache=dict(megabytes=1024)))
 val_dataloader = dict(
@@ -41,7 +46,7 @@ test_dataloader = dict(
 val_evaluator = dict(mean_pose_from=f'{data_root}/index/s1_train.npz')
 test_evaluator = val_evaluator
 
-train_cfg = dict(by_epoch=True, max_epochs=16, val_interval=8)
+train_cfg = dict(by_epoch=True, max_epochs=13, val_interval=13)
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmpose_ext.StageWiseOptimWrapperConstructor',

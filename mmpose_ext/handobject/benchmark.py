@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmpose_ext.handobject.model_report import without_weights
 from mmpose_ext.handobject.pipeline_benchmark import compare_pipelines
+from mmpose_ext.handobject.records import HandObjectTargets
 from mmpose_ext.handobject.sigma_linear import fold_sigma
 from mmpose_ext.handobject.step_cost import compare_steps
 from mmpose_ext.storage import DataError
@@ -177,6 +178,7 @@ def _inputs_of(session: Session) -> tuple[torch.Tensor, torch.Tensor]:
     """Normalised crops (B, 3, S, S) and their cameras (B, 3, 3)."""
     model: Any = session.runner.model
     ready = model.data_preprocessor(session.batch, False)
-    camera = torch.cat([sample.gt_instance_labels.view_camera
-                        for sample in ready['data_samples']])
-    return ready['inputs'], camera
+    inputs = ready['inputs']
+    targets = HandObjectTargets.stack(ready['data_samples'],
+                                      inputs.shape[-1], inputs.device)
+    return inputs, targets.view_camera

@@ -140,7 +140,7 @@ class ObjectBranch(nn.Module):
         self.depth = HandObjectMlp(embed_dims, 1, embed_dims, bias=TYPICAL_RHO)
         self.rotation = HandObjectMlp(embed_dims, 6, embed_dims)
         with torch.no_grad():  # no rotation, of length 1
-            self.rotation.last.bias[[0, 4]] = 1.
+            self.rotation.last.bias[[1, 5]] = 1.
         self.presence = HandObjectMlp(embed_dims, 2, embed_dims, bias=-1.)
 
     def forward(self, queries: Tensor, tokens: PatchTokens,
@@ -158,7 +158,10 @@ class ObjectBranch(nn.Module):
         """
         pixels, maps, queries = self.locator(queries, tokens)
         rho = self.depth(queries)[..., 0].float()
-        rotations = rotation_from_6d(self.rotation(queries))
+        # Two axes are predicted, the third follows. A mirrored picture shows
+        # y and z of a mirrored mesh where the mesh has them, and x turned
+        # round, so y and z are those that can be seen without knowing.
+        rotations = rotation_from_6d(self.rotation(queries))[..., [2, 0, 1]]
         if self.rotation_frame == 'allocentric':
             with torch.autocast(rotations.device.type, enabled=False):
                 # the ray counts as known: a wrong pixel is the pixels' loss

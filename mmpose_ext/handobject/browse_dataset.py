@@ -187,7 +187,7 @@ def draw_sample(sample: SeenSample,
 def _read_sample(sample: PoseDataSample, crop: Array) -> SeenSample:
     """What of a packed sample is drawn."""
     meta, truth = sample.metainfo, sample.gt_instances
-    labels = {key: value[0].numpy()
+    labels = {key: np.asarray(value[0])
               for key, value in sample.gt_instance_labels.items()}
     side = len(crop)
     corners = np.array([[0, 0], [side, 0], [side, side], [0, side]]) - .5

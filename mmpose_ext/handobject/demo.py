@@ -29,4 +29,4 @@ def run(out: Path) -> None:
     demo.call('predict', CONFIG, best, index,
               '--out', work_dir / 'predictions', '--overwrite')
     demo.call('visualize', CONFIG, work_dir / 'predictions', index,
-              '--out', work_dir / 'hands.png', '--overwrite')
+              '--labels', '--out', work_dir / 'hands.png', '--overwrite')

@@ -192,7 +192,8 @@ class HandObjectHead(BaseHead):
         self._check_crops(batch_data_samples)
         if self.training:
             follow_spectra(self)
-        targets = HandObjectTargets.stack(batch_data_samples, self.size)
+        targets = HandObjectTargets.stack(batch_data_samples, self.size,
+                                          feats[0].device)
         prediction = self.forward(feats, targets.view_camera)
         with torch.autocast(feats[0].device.type, enabled=False):
             results = {f'loss_{name}': loss(prediction, targets)

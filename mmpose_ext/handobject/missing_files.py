@@ -26,8 +26,10 @@ def drop_losses_without_files(config: Config) -> list[str]:
     head = config.model.head
     losses = head.get('losses') or {}
     hand = bool(head.get('mano')) and _lacks_files(head.mano)
-    names = [name for name, loss in losses.items() if _lacks_files(loss) or (
-        hand and str(loss.get('type')).rpartition('.')[2] == _MANO_LOSS)]
+    # None is a loss that was switched off
+    names = [name for name, loss in losses.items() if loss and (
+        _lacks_files(loss) or hand and
+        str(loss.get('type')).rpartition('.')[2] == _MANO_LOSS)]
     for name in names:
         losses.pop(name)
     for hook in config.get('custom_hooks') or []:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -123,17 +125,27 @@ class HandObjectTargets:
     contact_weights: Tensor
 
     @classmethod
-    def stack(cls, samples: Sequence, crop_size: int) -> HandObjectTargets:
+    def stack(cls, samples: Sequence, crop_size: int,
+              device: torch.device | str = 'cpu') -> HandObjectTargets:
         """Join the labels of a batch.
 
         Args:
             samples (Sequence[PoseDataSample]): With
-                ``gt_instance_labels``, one instance each.
+                ``gt_instance_labels``, one instance each: arrays, or tensors
+                as MMPose packs them.
             crop_size (int): Side of the crops, px.
+            device (torch.device | str): Where to bring them, all of a kind at
+                once. Defaults to 'cpu'.
         """
         names = [field.name for field in fields(cls)][1:]
         labels = [sample.gt_instance_labels for sample in samples]
         return cls(crop_size, **{
-            name: torch.cat([label[name] for label in labels])
+            name: _join([label[name] for label in labels]).to(device)
             for name in names
         })
+
+
+def _join(parts: Sequence[Any]) -> Tensor:
+    if isinstance(parts[0], Tensor):
+        return torch.cat(parts)
+    return torch.from_numpy(np.concatenate(parts))

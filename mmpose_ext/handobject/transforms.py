@@ -6,7 +6,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import InstanceData
 from mmpose.datasets.transforms import PackPoseInputs, RandomBBoxTransform
@@ -233,7 +232,8 @@ class HandObjectPackInputs(PackPoseInputs):
     ``keypoints_visible``, ``joints_cam``, ``hand_valid``,
     ``object_rotations`` (1, 21, 3, 3), ``object_translations`` (1, 21, 3),
     ``object_valid``, ``contact`` and ``contact_valid``, as far as they are
-    known. What it gives is MMPose's; it copies less.
+    known. What it gives is MMPose's, but for labels, which stay arrays;
+    it copies less.
 
     Args:
         meta_keys (Sequence[str]): As ``PackPoseInputs`` has them. Defaults
@@ -253,7 +253,9 @@ class HandObjectPackInputs(PackPoseInputs):
             if key in results:
                 truth.set_field(results[key], name)
         for key, name in results.get('label_mapping_table', {}).items():
-            labels.set_field(torch.from_numpy(results[key]), name)
+            # arrays: a worker hands over bytes, where each small tensor
+            # would be a piece of shared memory
+            labels.set_field(results[key], name)
         sample.gt_instances, sample.gt_instance_labels = truth, labels
         for key in self.meta_keys:
             if key in results:

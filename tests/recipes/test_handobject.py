@@ -37,8 +37,7 @@ STAGES = CONFIGS / 'hot_stages_synthetic.py'
 TEST = PACKAGED.with_name('test.py')
 WORLD = Path('synthetic/handobject')
 INDEX = WORLD / 'index/s1_test.npz'
-SMALL = ['model.backbone.arch.depth=1', 'model.head.num_layers=1',
-         'model.head.refiner.steps=1',
+SMALL = ['model.head.num_layers=1', 'model.head.refiner.steps=1',
          'model.head.losses.object_points.num_points=20']
 ALONE = [f'{part}_dataloader.{key}' for part in ('train', 'val', 'test')
          for key in ('num_workers=0', 'persistent_workers=False')]
@@ -325,8 +324,8 @@ def stop_of(kind: type[Exception], *options: str) -> str:
      ('subset', "('all', 'right', 'close')", "'wrong'")),
     ('model.head.num_objects=0',
      ('predict_contact', 'expected objects', 'num_objects=0')),
-    ('model.backbone.img_size=120',
-     ('img_size', 'a multiple of 16', '120')),
+    ('model.head.rotation_frame=world',
+     ('rotation_frame', 'allocentric or camera', "'world'")),
 ])
 def test_a_wrong_option_stops_before_training(
         option: str, parts: tuple[str, ...]) -> None:
@@ -417,7 +416,7 @@ def test_real_hands_from_annotations_to_pictures(real_data: Path) -> None:
     index = folder / 'index/interhand2.6m_test.npz'
     hands = len(read_index(index))
     config.write_text(HANDS.format(tiny=str(TINY)))
-    options = [*SMALL[:3], *ALONE]
+    options = [*SMALL[:2], *ALONE]
     work_dir = train(
         config, Path('hands'), *options, 'train_cfg.max_epochs=1',
         'train_cfg.val_interval=1', f'train_dataloader.batch_size={hands}',

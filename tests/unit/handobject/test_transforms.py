@@ -225,9 +225,9 @@ def test_packing_is_that_of_mmpose_with_a_codec() -> None:
     assert set(ours.gt_instance_labels.keys()) == set(
         HandObjectLabel.label_mapping_table.values())
     labels = ours.gt_instance_labels
-    found = project(labels.joints[0].numpy(), labels.view_camera[0].numpy())
-    assert np.abs(found - labels.pixels[0].numpy()).max() < 1e-3
-    assert labels.object_weights[0].nonzero().flatten().tolist() == [3, 4]
+    found = project(labels.joints[0], labels.view_camera[0])
+    assert np.abs(found - labels.pixels[0]).max() < 1e-3
+    assert np.flatnonzero(labels.object_weights[0]).tolist() == [3, 4]
 
 
 @pytest.mark.parametrize('filling', ['noise', 'patch'])
