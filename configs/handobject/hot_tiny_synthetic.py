@@ -15,12 +15,12 @@ model = dict(
         in_channels=[32, 64, 128], input_size=codec['input_size'],
         embed_dims=_dims, num_layers=2, num_heads=4,
         feedforward_channels=2 * _dims, dropout=0., upsample=2,
-        sigma_reparam=None,  # for depth and width, of which there is none
+        sigma_reparam=dict(gamma_init='spectral', weight_std=None),
         decoder=codec,
         losses=dict(
-            grasp=dict(loss_weight=1.),
+            grasp=dict(loss_weight=0.5),
             object_rotation=dict(
-                models_dir=_models, distance='chord', loss_weight=4.),
+                models_dir=_models, distance='chord', loss_weight=2.),
             object_points=dict(models_dir=_models))))
 
 _encode = dict(type='GenerateTarget', encoder={**_base_.codec, **codec})
@@ -46,7 +46,7 @@ test_dataloader = dict(
 val_evaluator = dict(mean_pose_from=f'{data_root}/index/s1_train.npz')
 test_evaluator = val_evaluator
 
-train_cfg = dict(by_epoch=True, max_epochs=13, val_interval=13)
+train_cfg = dict(by_epoch=True, max_epochs=14, val_interval=14)
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmpose_ext.StageWiseOptimWrapperConstructor',

@@ -145,7 +145,7 @@ class HandObjectTargets:
         })
 
 
-def _join(parts: Sequence[Any]) -> Tensor:
+def _join(parts: list[Any]) -> Tensor:
     if isinstance(parts[0], Tensor):
         return torch.cat(parts)
     return torch.from_numpy(np.concatenate(parts))
