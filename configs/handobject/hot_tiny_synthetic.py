@@ -20,7 +20,7 @@ model = dict(
         losses=dict(
             grasp=dict(loss_weight=0.5),
             object_rotation=dict(
-                models_dir=_models, distance='chord', loss_weight=2.),
+                models_dir=_models, distance='chord', loss_weight=4.),
             object_points=dict(models_dir=_models))))
 
 _encode = dict(type='GenerateTarget', encoder={**_base_.codec, **codec})
@@ -46,7 +46,7 @@ test_dataloader = dict(
 val_evaluator = dict(mean_pose_from=f'{data_root}/index/s1_train.npz')
 test_evaluator = val_evaluator
 
-train_cfg = dict(by_epoch=True, max_epochs=14, val_interval=14)
+train_cfg = dict(by_epoch=True, max_epochs=13, val_interval=13)
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmpose_ext.StageWiseOptimWrapperConstructor',
