@@ -4,6 +4,8 @@ Only objects that are in the crop count, the one that is held most.
 """
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -183,15 +185,21 @@ class HandObjectRotationLoss(_ObjectLoss):
         if distance not in ('angle', 'chord'):
             raise ValueError('distance: expected angle or chord, found '
                              f'{distance!r}')
-        self.table = SymmetryTable(models_dir)
+        self.models_dir = models_dir
         self.distance = distance
+
+    @cached_property
+    def table(self) -> SymmetryTable:
+        """Of the meshes, which are read when the first batch comes."""
+        return SymmetryTable(self.models_dir)
 
     def of_objects(self, objects: ObjectPose,
                    targets: HandObjectTargets) -> Tensor:
         """The loss of the objects of a batch."""
         rows, classes = (targets.object_weights > 0).nonzero().T
         predicted = objects.rotations[rows, classes]
-        true = self.table.nearest(
+        table = self.table.to(predicted.device)
+        true = table.nearest(
             predicted, targets.object_rotations[rows, classes], classes,
             targets.mirrored[rows])
         if self.distance == 'angle':
@@ -218,7 +226,12 @@ class HandObjectPointLoss(_ObjectLoss):
     def __init__(self, models_dir: str, loss_weight: float = 1.,
                  num_points: int = 200) -> None:
         super().__init__(loss_weight)
-        self.table = SymmetryTable(models_dir, num_points)
+        self.models_dir, self.num_points = models_dir, num_points
+
+    @cached_property
+    def table(self) -> SymmetryTable:
+        """Of the meshes, which are read when the first batch comes."""
+        return SymmetryTable(self.models_dir, self.num_points)
 
     def of_objects(self, objects: ObjectPose,
                    targets: HandObjectTargets) -> Tensor:
@@ -226,17 +239,18 @@ class HandObjectPointLoss(_ObjectLoss):
         rows, classes = (targets.object_weights > 0).nonzero().T
         mirrored = targets.mirrored[rows]
         predicted = objects.rotations[rows, classes]
-        true = self.table.nearest(
+        table = self.table.to(predicted.device)
+        true = table.nearest(
             predicted, targets.object_rotations[rows, classes], classes,
             mirrored)
-        points = self.table.points[classes].clone()
+        points = table.points[classes].clone()
         points[..., 0] *= 1 - 2 * mirrored[:, None]
         turned = points @ (predicted - true).transpose(-1, -2)
         moved = (objects.translations - targets.object_translations
                  )[rows, classes]
         error = lengths(turned).mean(-1) + lengths(moved)
         return masked_mean(error, targets.object_weights[rows, classes]
-                           * self.table.known[classes])
+                           * table.known[classes])
 
 
 @MODELS.register_module()
