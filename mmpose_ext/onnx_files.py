@@ -1,6 +1,7 @@
 """What the exports to ONNX share: packages, the file, parity with torch."""
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,37 @@ def packages_are_there() -> bool:
         print(f'error: {", ".join(missing)} not installed: '
               'pip install mmpose_ext[export]', file=sys.stderr)
     return not missing
+
+
+def add_export_options(parser: argparse.ArgumentParser, batch: str) -> None:
+    """Add the options of an export of batches of a fixed size.
+
+    Args:
+        parser (ArgumentParser): Of ``tools/export_onnx.py``.
+        batch (str): What a batch is made of, in the plural.
+    """
+    parser.add_argument('checkpoint', type=Path)
+    parser.add_argument('--out', type=Path, required=True, help='.onnx file')
+    parser.add_argument('--batch', type=int, default=1,
+                        help=f'{batch} at a time (default: 1)')
+    parser.add_argument(
+        '--opset', type=int, default=18, help='18 or more (default: 18)')
+    parser.add_argument(
+        '--check', action=argparse.BooleanOptionalAction, default=True,
+        help='compare with torch, and write nothing if it differs')
+
+
+def check_export_options(arguments: argparse.Namespace) -> None:
+    """Check what :func:`add_export_options` has read.
+
+    Raises:
+        DataError: If an option cannot be.
+    """
+    check_name(arguments.out)
+    for name, least in (('batch', 1), ('opset', 18)):
+        if getattr(arguments, name) < least:
+            raise DataError('command line', f'--{name}', f'at least {least}',
+                            str(getattr(arguments, name)))
 
 
 def check_name(out: Path) -> None:

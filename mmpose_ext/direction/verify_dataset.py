@@ -6,10 +6,8 @@ look and changes no exit code.
 """
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from mmpose_ext.direction.datasets import (
     read_direction_file,
 )
 from mmpose_ext.direction.duplicates import near_duplicates
+from mmpose_ext.problem_report import ProblemReport
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError, NpzArchive
 from mmpose_ext.training.config_check import find_settings
@@ -36,45 +35,6 @@ LEAST_RANGE = 3  # grey levels that an image must span
 STEEP_TURN = np.radians(120)
 ODD_LENGTH = 6.  # robust standard deviations from the median
 NAMED_ROWS = 5
-
-
-@dataclass
-class Report:
-    """What was found out.
-
-    Attributes:
-        problems: What must be mended.
-        warnings: What is worth a look.
-        parts: Lines about what was read, by data loader or file.
-    """
-
-    problems: list[DataError] = field(default_factory=list)
-    warnings: list[DataError] = field(default_factory=list)
-    parts: dict[str, str] = field(default_factory=dict)
-
-    def add_problem(self, problem: DataError) -> None:
-        """Note a problem, once: three data sets may read one file."""
-        if str(problem) not in map(str, self.problems):
-            self.problems.append(problem)
-
-    def show(self, as_json: bool) -> int:
-        """Print everything; returns the exit code."""
-        if as_json:
-            print(json.dumps(
-                dict(
-                    problems=[_fields(item) for item in self.problems],
-                    warnings=[_fields(item) for item in self.warnings],
-                    parts=self.parts), indent=2))
-        else:
-            for name, text in self.parts.items():
-                print(f'{name}: {text}')
-            for warning in self.warnings:
-                print(f'warning: {warning}')
-            for problem in self.problems:
-                print(f'error: {problem}')
-            if not self.problems:
-                print('no problems')
-        return int(bool(self.problems))
 
 
 def accepts(path: Path) -> bool:
@@ -96,11 +56,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(config: Config, arguments: Namespace) -> int:
     """Check the data sets of a config; returns 1 if there are problems."""
-    report = Report()
+    report = ProblemReport()
     with without_log():
         datasets = _build_datasets(config, report)
     if not datasets and not report.problems:
-        report.add_problem(
+        report.add(
             DataError(config.filename, ', '.join(LOADERS),
                       'a mmpose_ext.DirectionDataset', 'none'))
     records = {id(dataset.record): dataset.record
@@ -110,18 +70,18 @@ def run(config: Config, arguments: Namespace) -> int:
     for dataset in datasets.values():
         _check_balance(dataset, report)
     for problem in _leaks_between(datasets):
-        report.add_problem(problem)
-    return report.show(arguments.json)
+        report.add(problem)
+    return report.finish(arguments.json)
 
 
 def run_file(path: Path, arguments: Namespace) -> int:
     """Check one file; returns 1 if there are problems."""
-    report = Report()
+    report = ProblemReport()
     try:
         with without_log():
             record = read_direction_file(path)
     except DataError as error:
-        report.add_problem(error)
+        report.add(error)
     else:
         groups = ', '.join(f'{len(np.unique(values))} {key}s'
                            for key, values in record.ids.items())
@@ -129,11 +89,11 @@ def run_file(path: Path, arguments: Namespace) -> int:
             f'{len(record.images)} images of {record.size}x{record.size} px, '
             f'{groups or "no session, animal or source_id"}')
         check_record(record, report)
-    return report.show(arguments.json)
+    return report.finish(arguments.json)
 
 
 def _build_datasets(config: Config,
-                    report: Report) -> dict[str, DirectionDataset]:
+                    report: ProblemReport) -> dict[str, DirectionDataset]:
     """Data sets by their place in the config; those that fail are noted."""
     datasets: dict[str, DirectionDataset] = {}
     for loader in LOADERS:
@@ -142,9 +102,9 @@ def _build_datasets(config: Config,
             try:
                 datasets[place] = DATASETS.build(settings)
             except DataError as error:
-                report.add_problem(error)
+                report.add(error)
             except (TypeError, ValueError) as error:  # a wrong setting
-                report.add_problem(
+                report.add(
                     DataError(config.filename, place, 'settings of a '
                               'DirectionDataset', str(error)))
             else:
@@ -152,12 +112,12 @@ def _build_datasets(config: Config,
     return datasets
 
 
-def check_record(record: DirectionRecord, report: Report) -> None:
+def check_record(record: DirectionRecord, report: ProblemReport) -> None:
     """Look at every image and label of a data set that could be read."""
     for problem in _constant_images(record):
-        report.add_problem(problem)
+        report.add(problem)
     for problem in _repeated_images(record):
-        report.add_problem(problem)
+        report.add(problem)
     report.warnings += _odd_labels(record)
 
 
@@ -167,7 +127,8 @@ def _is_direction(settings: Mapping[str, Any]) -> bool:
         '.')[-1] == DirectionDataset.__name__
 
 
-def _describe(dataset: DirectionDataset, place: str, report: Report) -> None:
+def _describe(dataset: DirectionDataset, place: str,
+              report: ProblemReport) -> None:
     """Note how many rows and groups there are, and how they were split."""
     text = f'{len(dataset.rows)} rows'
     if dataset.split is None:
@@ -256,7 +217,7 @@ def _outliers(values: Array) -> Array:
     return np.flatnonzero(known & (away > ODD_LENGTH * spread))
 
 
-def _check_balance(dataset: DirectionDataset, report: Report) -> None:
+def _check_balance(dataset: DirectionDataset, report: ProblemReport) -> None:
     """Warn of a part whose figure rests on a single group."""
     split = dataset.split
     if split is None or split.grouped_by not in ('session', 'animal'):
@@ -302,8 +263,3 @@ def _some(rows: Array) -> str:
     more = f' and {len(rows) - NAMED_ROWS} more' if (
         len(rows) > NAMED_ROWS) else ''
     return f'{", ".join(map(str, rows[:NAMED_ROWS]))}{more}'
-
-
-def _fields(error: DataError) -> dict[str, str]:
-    return {name: getattr(error, name)
-            for name in ('file', 'where', 'expected', 'found', 'hint')}

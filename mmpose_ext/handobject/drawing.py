@@ -10,22 +10,19 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from mmpose_ext.drawing.lettering import EDGE, Color
 from mmpose_ext.handobject.hand import BONES, joint_color
 
 Array = np.ndarray
-Color = tuple[int, int, int]
 
 NEAR = .01  # m, what lies nearer to the camera is not drawn
 TRUTH: Color = (255, 255, 255)
-EDGE: Color = (25, 25, 25)
-TEXT: Color = (235, 235, 235)
 TOUCHING: Color = (0, 255, 255)
 APART: Color = (70, 70, 70)
 GRASPED: Color = (235, 220, 60)
 STANDING: Color = (150, 130, 70)
 AXES: tuple[Color, ...] = ((60, 60, 255), (60, 220, 60), (255, 120, 60))
 AXIS_M = .05  # of an object whose size is unknown
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHIFT = 4  # fractional bits of a coordinate
 _FARTHEST = 2**14  # px; points further away are left out
 _CORNERS = np.array([(x, y, z) for x in (0, 1) for y in (0, 1)
@@ -253,28 +250,6 @@ def draw_line(canvas: Array, line: Array, color: Color,
             int).tolist()
         cv2.line(canvas, (x0, y0), (x1, y1), color, thickness, cv2.LINE_AA,
                  _SHIFT)
-
-
-def write_line(canvas: Array, text: str, x: int, y: int, scale: float = .45,
-               color: Color = TEXT) -> int:
-    """Write text that can be read on any ground.
-
-    Args:
-        canvas (ndarray): (H, W, 3), drawn into.
-        text (str): One line.
-        x (int): Its left end, px.
-        y (int): Its base line, px.
-        scale (float): Of the letters. Defaults to .45.
-        color (tuple[int, int, int]): BGR. Defaults to near white.
-
-    Returns:
-        int: Where it ends, px.
-    """
-    # a shadow; thicker letters would be wider ones
-    for dx, dy, shade in ((1, 1, EDGE), (-1, 0, EDGE), (0, 0, color)):
-        cv2.putText(canvas, text, (x + dx, y + dy), _FONT, scale, shade, 1,
-                    cv2.LINE_AA)
-    return x + cv2.getTextSize(text, _FONT, scale, 1)[0][0]
 
 
 def bgr(rgb: tuple[int, int, int]) -> Color:

@@ -19,13 +19,14 @@ from mmpose_ext.handobject.inference import HandObjectInferencer
 from mmpose_ext.handobject.objects import ycb_name
 from mmpose_ext.handobject.sigma_linear import fold_sigma
 from mmpose_ext.onnx_files import (
-    check_name,
+    add_export_options,
+    check_export_options,
     open_session,
     packages_are_there,
     require_parity,
     save_checked,
 )
-from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.storage import atomic_file
 
 INPUTS = ('image', 'camera')
 # what differs from torch less than that is equal: m, px, shares
@@ -52,15 +53,7 @@ _MEANINGS = dict(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument('checkpoint', type=Path)
-    parser.add_argument('--out', type=Path, required=True, help='.onnx file')
-    parser.add_argument('--batch', type=int, default=1,
-                        help='crops at a time (default: 1)')
-    parser.add_argument(
-        '--opset', type=int, default=18, help='18 or more (default: 18)')
-    parser.add_argument(
-        '--check', action=argparse.BooleanOptionalAction, default=True,
-        help='compare with torch, and write nothing if it differs')
+    add_export_options(parser, 'crops')
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
@@ -68,11 +61,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     if not packages_are_there():
         return 1
     out: Path = arguments.out
-    check_name(out)
-    for name, least in (('batch', 1), ('opset', 18)):
-        if getattr(arguments, name) < least:
-            raise DataError('command line', f'--{name}', f'at least {least}',
-                            str(getattr(arguments, name)))
+    check_export_options(arguments)
     inferencer = HandObjectInferencer(config, arguments.checkpoint, 'cpu')
     graph = CropGraph(inferencer.model)
     metadata = describe(graph, inferencer)
@@ -139,7 +128,7 @@ def outputs_of(model: Any, image: Tensor,
         joints=prediction.hands[-1].joints,
         joints_coarse=prediction.hands[0].joints,
         pixels=prediction.hands[-1].pixels,
-        scores=1 / (1 + 20 * prediction.log_spread.exp()))
+        scores=prediction.scores)
     if prediction.objects is not None:
         objects = prediction.objects
         found.update(

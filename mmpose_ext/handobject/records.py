@@ -82,6 +82,12 @@ class HandObjectPrediction:
     mano_joints: Tensor | None = None
     mano_shape: Tensor | None = None
 
+    @property
+    def scores(self) -> Tensor:
+        """Of the joints, (B, K), 0 to 1; an expected error of a twentieth of
+        the crop counts as half sure."""
+        return 1 / (1 + 20 * self.log_spread.exp())
+
 
 @dataclass
 class HandObjectTargets:

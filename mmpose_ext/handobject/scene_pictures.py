@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from mmpose_ext.drawing.grid import BACKGROUND
+from mmpose_ext.drawing.lettering import write_line
 from mmpose_ext.handobject.drawing import (
     GRASPED,
     STANDING,
@@ -21,7 +22,6 @@ from mmpose_ext.handobject.drawing import (
     draw_hand,
     draw_object,
     project,
-    write_line,
 )
 from mmpose_ext.handobject.pose_errors import describe_errors
 from mmpose_ext.handobject.space_panel import ABOVE, SIDE, SpacePanel

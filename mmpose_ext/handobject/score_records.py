@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from mmpose_ext.geometry.crop_views import project
 from mmpose_ext.handobject.hand_scores import HandResults
 from mmpose_ext.handobject.object_scores import ObjectResults
 from mmpose_ext.handobject.objects import ycb_name
@@ -108,11 +109,11 @@ class CollectedSamples:
         # where labels are missing, joints are -1 or NaN
         valid = np.isfinite(truth).all(-1) & ~(truth == -1).all(-1)
         boxes = self.boxes[rows]
-        cameras = self.cameras[rows]
+        cameras = self.cameras[rows, None]
         return HandResults(
             ids=self.ids[rows], points=points, truth=truth, valid=valid,
-            pixels=_project(points, cameras),
-            true_pixels=_project(truth, cameras),
+            pixels=project(points, cameras),
+            true_pixels=project(truth, cameras),
             seen=valid & (self._stack('visible')[rows] > 0),
             box_sides=(boxes[:, 2:] - boxes[:, :2]).max(1),
             left=self.left[rows],
@@ -198,13 +199,6 @@ def collect_samples(records: Sequence[dict[str, Any]]) -> CollectedSamples:
     """
     found = {record['id']: record for record in records}
     return CollectedSamples([found[number] for number in sorted(found)])
-
-
-def _project(points: Array, cameras: Array) -> Array:
-    """Pixels (N, K, 2) of points (N, K, 3) m; behind the camera, NaN."""
-    seen = points @ cameras.transpose(0, 2, 1)
-    depths = np.where(seen[..., 2:] > 0, seen[..., 2:], np.nan)
-    return seen[..., :2] / depths
 
 
 def _array(values: Any) -> Array:

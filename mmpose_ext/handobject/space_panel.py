@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmpose_ext.drawing.grid import BACKGROUND
+from mmpose_ext.drawing.lettering import write_line
 from mmpose_ext.handobject.drawing import (
     BOX_EDGES,
     GRASPED,
@@ -23,7 +24,6 @@ from mmpose_ext.handobject.drawing import (
     draw_hand_lines,
     draw_joints,
     draw_line,
-    write_line,
 )
 from mmpose_ext.handobject.hand import BONES
 

@@ -7,10 +7,8 @@ its figures; a warning is worth a look and changes the exit code with
 """
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -31,6 +29,7 @@ from mmpose_ext.handobject.label_checks import (
 )
 from mmpose_ext.handobject.picture_checks import inspect_pictures
 from mmpose_ext.handobject.transforms import HandObjectTopdownView
+from mmpose_ext.problem_report import ProblemReport
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError, NpzArchive
 from mmpose_ext.training.config_check import find_settings
@@ -38,52 +37,6 @@ from mmpose_ext.training.loading import without_log
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 PICTURES = 200
-
-
-@dataclass
-class Report:
-    """What was found out.
-
-    Attributes:
-        problems: What must be mended.
-        warnings: What is worth a look.
-        parts: Lines about what was read, by data loader or file.
-    """
-
-    problems: list[DataError] = field(default_factory=list)
-    warnings: list[DataError] = field(default_factory=list)
-    parts: dict[str, str] = field(default_factory=dict)
-
-    def add(self, problem: DataError) -> None:
-        """Note a problem, once: several data sets may read one file."""
-        if str(problem) not in map(str, self.problems):
-            self.problems.append(problem)
-
-    def gather(self, find: Callable[[], Iterator[DataError]]) -> None:
-        """Note all problems that a check finds, or the one it ends in."""
-        try:
-            for problem in find():
-                self.add(problem)
-        except DataError as error:
-            self.add(error)
-
-    def finish(self, as_json: bool, strict: bool) -> int:
-        """Print everything; returns the exit code."""
-        if as_json:
-            print(json.dumps(dict(
-                problems=[_fields(item) for item in self.problems],
-                warnings=[_fields(item) for item in self.warnings],
-                parts=self.parts), indent=2))
-        else:
-            for name, text in self.parts.items():
-                print(f'{name}: {text}')
-            for warning in self.warnings:
-                print(f'warning: {warning}')
-            for problem in self.problems:
-                print(f'error: {problem}')
-            if not self.problems:
-                print('no problems')
-        return int(bool(self.problems or (strict and self.warnings)))
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -119,7 +72,7 @@ def accepts(path: Path) -> bool:
 
 def run(config: Config, arguments: Namespace) -> int:
     """Check the data sets of a config; returns the exit code."""
-    report = Report()
+    report = ProblemReport()
     datasets: dict[str, HandObjectDataset] = {}
     failed: dict[str, Path] = {}
     for loader in LOADERS:
@@ -152,20 +105,20 @@ def run(config: Config, arguments: Namespace) -> int:
 
 def run_file(path: Path, arguments: Namespace) -> int:
     """Check one index; returns the exit code."""
-    report = Report()
+    report = ProblemReport()
     root = arguments.data_root or path.resolve().parent.parent
     _check_file(path, root, report, arguments)
     return report.finish(arguments.json, arguments.strict)
 
 
-def check_index(index: HandObjectIndex, root: Path, report: Report,
+def check_index(index: HandObjectIndex, root: Path, report: ProblemReport,
                 arguments: Namespace) -> None:
     """Look at all labels of an index, and at its pictures.
 
     Args:
         index (HandObjectIndex): What is checked.
         root (Path): Its data root.
-        report (Report): Where findings go.
+        report (ProblemReport): Where findings go.
         arguments (Namespace): The command's.
     """
     hands = measure_hands(index)
@@ -188,7 +141,7 @@ def _raised(check: Callable[[], None]) -> Iterator[DataError]:
     return iter(())
 
 
-def _check_file(path: Path, root: Path, report: Report,
+def _check_file(path: Path, root: Path, report: ProblemReport,
                 arguments: Namespace) -> None:
     """Check an index that no data set could be made of."""
     try:
@@ -201,7 +154,7 @@ def _check_file(path: Path, root: Path, report: Report,
 
 
 def _build(config: Config, place: str, settings: Mapping[str, Any],
-           report: Report) -> HandObjectDataset | None:
+           report: ProblemReport) -> HandObjectDataset | None:
     """A data set without its cache; what fails is noted."""
     try:
         with without_log():
@@ -298,8 +251,3 @@ def _same_choice(
             yield DataError(
                 dataset.ann_file, f'{place}.ann_file', 'a split of its own',
                 'the one by which the checkpoint is chosen')
-
-
-def _fields(error: DataError) -> dict[str, str]:
-    return {name: getattr(error, name)
-            for name in ('file', 'where', 'expected', 'found', 'hint')}

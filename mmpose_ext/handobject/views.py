@@ -39,8 +39,7 @@ def to_instances(prediction: HandObjectPrediction,
         pixels=_array(fine.pixels),
         joints=_array(fine.joints),
         coarse=_array(coarse.joints),
-        # an expected error of a twentieth of the crop counts as half sure
-        keypoint_scores=1 / (1 + 20 * np.exp(_array(prediction.log_spread))))
+        keypoint_scores=_array(prediction.scores))
     if prediction.objects is not None:
         objects = prediction.objects
         columns |= dict(

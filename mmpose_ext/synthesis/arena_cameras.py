@@ -36,7 +36,7 @@ def draw_rig(rng: np.random.Generator, count: int,
          np.sin(height)], -1)
     target = rng.normal(0, 9, (count, 3)) + [0, 0, TARGET_MM]
     rotations = np.stack([
-        _look(way, roll) for way, roll in zip(
+        look_along(way, roll) for way, roll in zip(
             target - position, rng.normal(0, .03, count), strict=True)])
     intrinsics = np.zeros((count, 3, 3))
     focal = size[0] * _FIELD * rng.uniform(.97, 1.03, count)
@@ -56,7 +56,7 @@ def draw_rig(rng: np.random.Generator, count: int,
                    np.tile(np.array(size), (count, 1)))
 
 
-def _look(way: Array, roll: float) -> Array:
+def look_along(way: Array, roll: float) -> Array:
     """Rotation (3, 3) of a camera that looks along a way (3,)."""
     ahead = way / np.linalg.norm(way)
     right = np.cross(ahead, [0, 0, 1.])

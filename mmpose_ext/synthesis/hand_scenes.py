@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmpose_ext.storage.dexycb import SERIALS
+from mmpose_ext.synthesis.arena_cameras import look_along
 from mmpose_ext.synthesis.grasp_objects import (
     FAR_M,
     NAMES,
@@ -149,7 +150,7 @@ def draw_rig(rng: np.random.Generator, matrices: Array) -> Rig:
          np.sin(heights)], -1) + [0, 0, .10]
     targets = rng.normal(0, .02, (CAMERAS, 3)) + [0, 0, .13]
     rotations = np.stack([
-        _look(way, roll) for way, roll in zip(
+        look_along(way, roll) for way, roll in zip(
             targets - centres, rng.normal(0, .15, CAMERAS), strict=True)])
     return Rig(matrices, rotations, centres)
 
@@ -339,13 +340,3 @@ def _any_turn(rng: np.random.Generator) -> Array:
     turn, upper = np.linalg.qr(rng.normal(size=(3, 3)))
     turn = turn * np.sign(np.diagonal(upper))
     return turn if np.linalg.det(turn) > 0 else -turn
-
-
-def _look(way: Array, roll: float) -> Array:
-    """Rotation (3, 3) of a camera that looks along a way (3,)."""
-    ahead = way / np.linalg.norm(way)
-    right = np.cross(ahead, [0, 0, 1.])
-    right /= np.linalg.norm(right)
-    down = np.cross(ahead, right)
-    c, s = np.cos(roll), np.sin(roll)
-    return np.stack([c * right + s * down, c * down - s * right, ahead])

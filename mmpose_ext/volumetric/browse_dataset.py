@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mmpose_ext.drawing import contact_sheet, write_picture
+from mmpose_ext.drawing.lettering import EDGE, write_line
 from mmpose_ext.geometry.cameras import Cameras
 from mmpose_ext.geometry.voxels import VoxelGrid
 from mmpose_ext.registry import MODELS
@@ -33,14 +34,12 @@ from mmpose_ext.storage import DataError
 from mmpose_ext.training import build_serial_loader
 from mmpose_ext.volumetric.com_datasets import ComImageDataset
 from mmpose_ext.volumetric.pose_drawing import (
-    EDGE,
     PoseStyle,
     crop_matrix,
     cut_tile,
     draw_pose,
     draw_segments,
     move_pixels,
-    write_line,
 )
 from mmpose_ext.volumetric.space_panel import SpacePanel, place_of_interest
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from mmpose_ext.geometry.voxels import turned_axes
 from mmpose_ext.onnx_files import (
-    check_name,
+    add_export_options,
+    check_export_options,
     open_session,
     packages_are_there,
     require_parity,
@@ -34,15 +35,7 @@ TOLERANCE = dict(keypoints=1e-2, scores=1e-4, spread=1e-2)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument('checkpoint', type=Path)
-    parser.add_argument('--out', type=Path, required=True, help='.onnx file')
-    parser.add_argument('--batch', type=int, default=1,
-                        help='volumes at a time (default: 1)')
-    parser.add_argument(
-        '--opset', type=int, default=18, help='18 or more (default: 18)')
-    parser.add_argument(
-        '--check', action=argparse.BooleanOptionalAction, default=True,
-        help='compare with torch, and write nothing if it differs')
+    add_export_options(parser, 'volumes')
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
@@ -50,11 +43,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     if not packages_are_there():
         return 1
     out: Path = arguments.out
-    check_name(out)
-    for name, least in (('batch', 1), ('opset', 18)):
-        if getattr(arguments, name) < least:
-            raise DataError('command line', f'--{name}', f'at least {least}',
-                            str(getattr(arguments, name)))
+    check_export_options(arguments)
     model = load_model(config, arguments.checkpoint)
     if not isinstance(model, DannceEstimator):
         raise DataError(config.filename, 'model.type',

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmpose_ext.drawing.lettering import write_line
 from mmpose_ext.geometry.cameras import Cameras
 from mmpose_ext.volumetric.pose_drawing import (
     TRUTH,
@@ -20,7 +21,6 @@ from mmpose_ext.volumetric.pose_drawing import (
     draw_pose,
     move_pixels,
     write_legend,
-    write_line,
     write_numbers,
 )
 from mmpose_ext.volumetric.space_panel import SpacePanel

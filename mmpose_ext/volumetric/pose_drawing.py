@@ -13,15 +13,12 @@ import cv2
 import numpy as np
 
 from mmpose_ext.drawing.grid import BACKGROUND
+from mmpose_ext.drawing.lettering import EDGE, Color, write_line
 from mmpose_ext.volumetric.skeletons import build_metainfo
 
 Array = np.ndarray
-Color = tuple[int, int, int]
 
 TRUTH: Color = (255, 90, 255)  # BGR; no side and no animal has it
-TEXT: Color = (235, 235, 235)
-EDGE: Color = (25, 25, 25)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHIFT = 4  # fractional bits of a coordinate
 _FARTHEST = 2**14  # px; lines from further away are left out
 _LETTER = 22  # px, height of FONT at scale 1
@@ -123,28 +120,6 @@ def draw_segments(canvas: Array, starts: Array, ends: Array, color: Color,
     for start, end in zip(fixed(starts[kept]), fixed(ends[kept]),
                           strict=True):
         _line(canvas, start, end, color, thickness)
-
-
-def write_line(canvas: Array, text: str, x: int, y: int, scale: float = .45,
-               color: Color = TEXT) -> int:
-    """Write text that can be read on any ground.
-
-    Args:
-        canvas (ndarray): (H, W, 3), drawn into.
-        text (str): One line.
-        x (int): Its left end, px.
-        y (int): Its base line, px.
-        scale (float): Of the letters. Defaults to .45.
-        color (tuple[int, int, int]): BGR. Defaults to near white.
-
-    Returns:
-        int: Where it ends, px.
-    """
-    # a shadow; thicker letters would be wider ones
-    for dx, dy, shade in ((1, 1, EDGE), (-1, 0, EDGE), (0, 0, color)):
-        cv2.putText(canvas, text, (x + dx, y + dy), FONT, scale, shade, 1,
-                    cv2.LINE_AA)
-    return x + cv2.getTextSize(text, FONT, scale, 1)[0][0]
 
 
 def write_numbers(canvas: Array, poses: Array) -> None:

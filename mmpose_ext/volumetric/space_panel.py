@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmpose_ext.drawing.lettering import write_line
 from mmpose_ext.geometry.cameras import Cameras
 from mmpose_ext.volumetric.pose_drawing import (
     TRUTH,
@@ -18,7 +19,6 @@ from mmpose_ext.volumetric.pose_drawing import (
     blank_canvas,
     draw_pose,
     draw_segments,
-    write_line,
     write_numbers,
 )
 

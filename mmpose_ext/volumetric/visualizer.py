@@ -11,15 +11,13 @@ import torch
 from mmpose.structures import PoseDataSample
 
 from mmpose_ext.drawing.hook import BatchVisualizationHook, to_image
+from mmpose_ext.drawing.lettering import EDGE, TEXT, write_line
 from mmpose_ext.drawing.visualizer import PictureVisualizer
 from mmpose_ext.registry import HOOKS, VISUALIZERS
 from mmpose_ext.volumetric.mosaic import Mosaic, Scene
 from mmpose_ext.volumetric.pose_drawing import (
-    EDGE,
-    TEXT,
     TRUTH,
     PoseStyle,
-    write_line,
 )
 from mmpose_ext.volumetric.space_panel import place_of_interest
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from mmpose_ext.drawing.lettering import write_line
 from mmpose_ext.handobject.drawing import (
     APART,
     AXES,
@@ -25,7 +26,6 @@ from mmpose_ext.handobject.drawing import (
     draw_object,
     project,
     project_segments,
-    write_line,
 )
 from mmpose_ext.handobject.hand import BONES, joint_color
 from tests.unit.handobject.drawn_scenes import (
