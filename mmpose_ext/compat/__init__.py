@@ -26,19 +26,25 @@ def apply() -> None:
     check_versions()
 
     from mmpose_ext.compat import (
-        checkpoints,
         config_text,
-        distributed,
+        late,
         memory,
+        mixed_precision,
         placeholders,
         quiet,
     )
     quiet.ignore_foreign_deprecations()
     placeholders.install()
+    memory.keep_freed_memory()
+    mixed_precision.allow_bfloat16_on_cpus()
+    config_text.remember_formatted_texts()
+    late.after_import('mmengine.runner', _mend_runner)
+
+
+def _mend_runner() -> None:
+    from mmpose_ext.compat import checkpoints, distributed
     checkpoints.install_safe_loaders()
     distributed.join_cpu_process_group()
-    memory.keep_freed_memory()
-    config_text.remember_formatted_texts()
 
 
 def doctor_is_running() -> bool:

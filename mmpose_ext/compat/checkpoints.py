@@ -25,7 +25,6 @@ from urllib.parse import urlparse
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, MMLogger
-from mmengine.runner import CheckpointLoader
 
 TRUST_VARIABLE = 'MMPOSE_EXT_TRUSTED_CHECKPOINTS'
 
@@ -40,6 +39,9 @@ class BrokenCheckpointError(RuntimeError):
 
 def install_safe_loaders() -> None:
     """Make MMEngine load local files and URLs by :func:`load_checkpoint`."""
+    # here, since importing the runner is what calls this
+    from mmengine.runner import CheckpointLoader
+
     # MMEngine names the backend in its log by the function's name after the
     # tenth character, hence the names of the two wrappers.
     CheckpointLoader.register_scheme(
@@ -67,12 +69,15 @@ def load_from_http(filename: str, map_location: Any = None) -> Any:
 
 
 def load_checkpoint(path: str | os.PathLike[str],
-                    map_location: Any = None) -> Any:
+                    map_location: Any = None,
+                    mmap: bool = False) -> Any:
     """Load a checkpoint, executing nothing that it contains.
 
     Args:
         path: A file written by ``torch.save``.
         map_location: As in ``torch.load``. Defaults to None.
+        mmap: Whether tensors stay in the file until they are used, for those
+            who need few of them. Defaults to False.
 
     Returns:
         The stored object. MMEngine's legacy key ``meta.config``, whose text
@@ -93,7 +98,8 @@ def load_checkpoint(path: str | os.PathLike[str],
     try:
         with _harmless_types():
             checkpoint = torch.load(
-                path, map_location=map_location, weights_only=True)
+                path, map_location=map_location, weights_only=True,
+                mmap=mmap and zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         if not _is_trusted(path):
             _raise_unsafe(path, error)
