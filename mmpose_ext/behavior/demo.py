@@ -3,10 +3,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmpose_ext.demonstration import Demonstration
+from mmpose_ext.demonstration import Demonstration, Figure
 
 CONFIG = 'configs/behavior/lisbet_tiny_synthetic.py'
 FINETUNING = 'configs/behavior/lisbet_multiclass_synthetic.py'
+MINUTES = 5
 
 
 def run(out: Path) -> None:
@@ -43,3 +44,11 @@ def run(out: Path) -> None:
               work_dir / 'behaviours')
     demo.call('predict', FINETUNING, named, recordings, '--out',
               work_dir / 'annotations', '--overwrite')
+    demo.close(
+        'Right answers in unseen recordings',
+        [Figure(task, f'lisbet/{task}_acc', f'lisbet/{task}_acc_trivial',
+                '{:6.1%}') for task in ('cons', 'order', 'shift', 'warp')],
+        {'motifs': 'motif_sheets', 'map of embeddings': 'embeddings',
+         'behaviours': 'annotations', 'report': 'tasks/report.md',
+         'questions': 'seen'},
+        test='tasks')

@@ -1,12 +1,12 @@
-"""The direction tagger from nothing to pictures, in about three minutes."""
+"""The direction tagger from nothing to pictures."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from mmpose_ext.demonstration import Demonstration
+from mmpose_ext.demonstration import Demonstration, Figure
 
 CONFIG = 'configs/direction/direction-cnn_tiny_synthetic.py'
+MINUTES = 3
 
 
 def run(out: Path) -> None:
@@ -26,23 +26,10 @@ def run(out: Path) -> None:
     tracks, movie = work_dir / 'tracks.csv', work_dir / 'movie.mp4'
     demo.call('predict', CONFIG, best, demo.world / 'movie.npz', '--out',
               tracks, '--smooth', 'median:5', '--repair', '--movie', movie)
-    _summarise(work_dir)
-
-
-def _summarise(work_dir: Path) -> None:
-    """Print the figures and where the pictures are."""
-    report = json.loads((work_dir / 'report.json').read_text())
-    print('\nMean error of the head angle, degrees:')
-    for part, title in (('val', 'validation'), ('test', 'unseen animals')):
-        figures = report[part]['figures']
-        print(f'  {title:<16}{_degrees(figures["angles"]["head"]["mae_deg"])}'
-              '   best constant answer '
-              f'{_degrees(figures["trivial"]["head_mae_deg"])}')
-    for name, text in (('movie.mp4', 'movie'), ('curves.png', 'curves'),
-                       ('worst_test.png', 'largest errors'),
-                       ('tracks.csv', 'tracks'), ('report.md', 'report')):
-        print(f'{text:<18}{work_dir / name}')
-
-
-def _degrees(value: float | None) -> str:
-    return '  none' if value is None else f'{value:6.1f}'
+    demo.close(
+        'Mean error at unseen animals',
+        [Figure('head angle', 'dir/head_mae_deg', 'dir/head_mae_deg_trivial',
+                '{:6.1f} deg')],
+        {'movie': 'movie.mp4', 'curves': 'curves.png',
+         'largest errors': 'worst_test.png', 'tracks': 'tracks.csv',
+         'report': 'report.md'})

@@ -1,12 +1,12 @@
-"""Horse pose from nothing to pictures, in about five minutes."""
+"""Horse pose from nothing to pictures."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from mmpose_ext.demonstration import Demonstration
+from mmpose_ext.demonstration import Demonstration, Figure
 
 CONFIG = 'configs/equine/rtmpose-m_tiny_synthetic.py'
+MINUTES = 5
 
 
 def run(out: Path) -> None:
@@ -28,22 +28,14 @@ def run(out: Path) -> None:
               demo.world / 'annotations' / 'horse_test.json', '--ann',
               '--out', work_dir / 'pictures', '--overwrite')
     demo.call('monitor_training', work_dir)
-    _summarise(work_dir)
-
-
-def _summarise(work_dir: Path) -> None:
-    """Print the figures and where the pictures are."""
-    newest = max(work_dir.glob('*/keypoints.json'),
-                 key=lambda path: path.stat().st_mtime)
-    figures = json.loads(newest.read_text())
-    print('\nPoints of unseen horses within a share of the box\'s longer '
-          'side:')
-    for name in ('PCK@0.2', 'PCK@0.1', 'PCK@0.05'):
-        print(f'  {name:<10}{figures["all"][name]:6.1%}   mean pose '
-              f'{figures["trivial"]["all"][name]:6.1%}')
-    for name, text in (('pictures/worst.jpg', 'largest errors'),
-                       ('pictures/best.jpg', 'smallest errors'),
-                       ('seen', 'what was trained on'),
-                       ('monitor/report.html', 'course of the training')):
-        print(f'{text:<24}{work_dir / name}')
-    print(f'{"errors by keypoint":<24}{newest.with_suffix(".csv")}')
+    errors = demo.newest('*/keypoints.csv')
+    demo.close(
+        "Points of unseen horses within a share of the box's longer side",
+        [Figure(f'PCK@{share}', f'horse/PCK@{share}',
+                f'horse/PCK@{share}_trivial', '{:6.1%}')
+         for share in (.2, .1, .05)],
+        {'largest errors': 'pictures/worst.jpg',
+         'smallest errors': 'pictures/best.jpg',
+         'what was trained on': 'seen',
+         'course of the training': 'monitor/report.html',
+         'errors by keypoint': errors})

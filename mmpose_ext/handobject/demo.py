@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmpose_ext.demonstration import Demonstration
+from mmpose_ext.demonstration import Demonstration, Figure
 
 CONFIG = 'configs/handobject/hot_tiny_synthetic.py'
+MINUTES = 8
 
 
 def run(out: Path) -> None:
@@ -30,3 +31,12 @@ def run(out: Path) -> None:
               '--out', work_dir / 'predictions', '--overwrite')
     demo.call('visualize', CONFIG, work_dir / 'predictions', index,
               '--labels', '--out', work_dir / 'hands.png', '--overwrite')
+    demo.close(
+        'Mean errors at subjects never met',
+        [Figure('joints behind the wrist', 'hand/MPJPE',
+                'hand/MPJPE_trivial'),
+         Figure('object held, ADD-S', 'object/ADD-S', 'object/ADD-S_trivial'),
+         Figure('object held, rotation', 'object/rotation_deg',
+                'object/rotation_deg_trivial', '{:6.1f} deg')],
+        {'hands': 'hands.png', 'is it collapsed?': 'collapse',
+         'what was trained on': 'seen', 'predictions': 'predictions'})

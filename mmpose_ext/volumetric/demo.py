@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmpose_ext.demonstration import Demonstration
+from mmpose_ext.demonstration import Demonstration, Figure
 
 COM_CONFIG = 'configs/volumetric/com_tiny_synthetic.py'
 CONFIG = 'configs/volumetric/dannce_tiny_synthetic.py'
 PAIRS_CONFIG = 'configs/volumetric/sdannce_tiny_synthetic.py'
+MINUTES = 11
 
 
 def run(out: Path) -> None:
@@ -47,3 +48,11 @@ def run(out: Path) -> None:
               '--out', work_dir / 'pair_test', '--overwrite')
     demo.call('visualize', PAIRS_CONFIG, work_dir / 'pair_test', pair,
               '--out', work_dir / 'pair_test.mp4', '--overwrite')
+    errors = [Figure('keypoints', 'volumetric/MPJPE',
+                     'volumetric/trivial/MPJPE')]
+    demo.close('Mean errors at a rat never met', errors,
+               {'movie': 'pose_test.mp4', 'what was trained on': 'seen'},
+               test='pose')
+    demo.close('At two rats that meet, few labels', errors,
+               {'movie': 'pair_test.mp4', 'predictions': 'pair_test'},
+               test='pairs')
