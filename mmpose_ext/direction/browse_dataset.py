@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,16 @@ import torch
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
+from mmpose_ext.browsing import (
+    add_browse_arguments,
+    check_browse_arguments,
+    track_drawing,
+    write_shown,
+)
 from mmpose_ext.direction.codec import CenteredRegressionLabel
 from mmpose_ext.direction.label_sheet import draw_label_sheet, draw_labels
 from mmpose_ext.drawing import write_picture
 from mmpose_ext.registry import MODELS
-from mmpose_ext.storage import DataError
 from mmpose_ext.training import build_serial_loader
 
 Array = np.ndarray
@@ -25,59 +29,51 @@ SHEET_TILES = 64
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of ``tools/browse_dataset.py`` for this family."""
-    parser.add_argument('--out-dir', type=Path, required=True,
-                        help='folder for the pictures')
+    add_browse_arguments(parser, 64)
     parser.add_argument(
         '--mode', choices=('augmented', 'raw'), default='augmented',
         help='images as the network gets them in the first epoch, or before '
         'augmentation (default: augmented)')
-    parser.add_argument('--phase', choices=('train', 'val', 'test'),
-                        default='train', help='default: train')
-    parser.add_argument('--number', type=int, default=64,
-                        help='images to draw (default: 64)')
     parser.add_argument('--tiles', action='store_true',
                         help='also a picture for each image')
 
 
 def run(config: Config, arguments: Namespace) -> None:
     """Draw the first images that training would draw."""
-    out: Path = arguments.out_dir
-    if out.exists() and not out.is_dir():
-        raise DataError(out, 'folder', 'a folder or nothing', 'a file')
-    drawn = list(iter_seen(config, arguments.phase, arguments.number,
-                           arguments.mode == 'augmented'))
-    out.mkdir(parents=True, exist_ok=True)
-    name = f'{arguments.phase}_{arguments.mode}'
+    out = check_browse_arguments(config, arguments)
+    seen = iter_seen(config, arguments.split, arguments.number,
+                     arguments.mode == 'augmented')
+    drawn = list(track_drawing(seen, arguments.number))
+    name = f'{arguments.split}_{arguments.mode}'
     for start in range(0, len(drawn), SHEET_TILES):
         images, points, weights = (
             np.stack(part)
             for part in zip(*drawn[start:start + SHEET_TILES], strict=True))
-        path = out / f'{name}_{start // SHEET_TILES:03d}.png'
-        write_picture(path, draw_label_sheet(images, points, weights))
-        print(path)
+        write_shown(out / f'{name}_{start // SHEET_TILES:03d}.png',
+                    draw_label_sheet(images, points, weights))
     if arguments.tiles:
         for i, (image, points, weights) in enumerate(drawn):
             write_picture(out / f'{name}_{i:05d}.png',
-                   draw_labels(image, points, weights, 400))
+                          draw_labels(image, points, weights, 400))
 
 
-def iter_seen(config: Config, phase: str, number: int,
+def iter_seen(config: Config, split: str, number: int,
               augmented: bool) -> Iterator[tuple[Array, Array, Array]]:
     """Images and targets in the order and with the draws of the first epoch.
 
     Args:
         config (Config): Of a training.
-        phase (str): ``train``, ``val`` or ``test``.
+        split (str): ``train``, ``val`` or ``test``.
         number (int): How many at most.
         augmented (bool): Whether the data preprocessor augments, as it does
-            in training; never in the other phases.
+            in training; never in the other splits.
 
     Yields:
         tuple: Image (S, S) uint8, points (3, 2) px, weights (3,).
     """
-    batches = build_serial_loader(config, phase)
+    batches = build_serial_loader(config, split)
     preprocessor = MODELS.build(config.model.data_preprocessor)
-    training = phase == 'train'
+    training = split == 'train'
     if not augmented:
         preprocessor.batch_augments = None
     count = 0

@@ -17,10 +17,13 @@ import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from rich.console import Console
-from rich.progress import track
 
-from mmpose_ext.drawing import contact_sheet, write_picture
+from mmpose_ext.browsing import (
+    add_browse_arguments,
+    check_browse_arguments,
+    track_drawing,
+    write_sheets,
+)
 from mmpose_ext.drawing.grid import BACKGROUND
 from mmpose_ext.equine.visualizer import draw_poses
 from mmpose_ext.storage import DataError
@@ -86,12 +89,7 @@ class SeenSample:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of ``tools/browse_dataset.py`` for this family."""
-    parser.add_argument('--out-dir', type=Path, required=True,
-                        help='folder for the pictures')
-    parser.add_argument('--number', type=int, default=24,
-                        help='samples to draw (default: 24)')
-    parser.add_argument('--split', choices=('train', 'val', 'test'),
-                        default='train', help='default: train')
+    add_browse_arguments(parser, 24)
     parser.add_argument(
         '--phase', type=int, metavar='K', default=1,
         help='phase of the training whose augmentation is shown, from 1')
@@ -99,29 +97,17 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(config: Config, arguments: Namespace) -> None:
     """Draw the first samples that training, or a test, would draw."""
-    out: Path = arguments.out_dir
-    if out.exists() and not out.is_dir():
-        raise DataError(out, 'folder', 'a folder or nothing', 'a file')
-    if arguments.number < 1:
-        raise DataError(config.filename, '--number', 'at least 1',
-                        str(arguments.number))
+    out = check_browse_arguments(config, arguments)
     samples = iter_seen(config, arguments.split, arguments.number,
                         arguments.phase)
     tiles, captions = [], []
-    for sample in track(samples, 'Drawing samples', arguments.number,
-                        transient=True, console=Console(stderr=True)):
+    for sample in track_drawing(samples, arguments.number):
         tiles.append(draw_sample(sample))
         captions.append(_describe(sample))
-    out.mkdir(parents=True, exist_ok=True)
     name = arguments.split
     if name == 'train' and _switches(config):
         name += f'_phase{arguments.phase}'
-    for start in range(0, len(tiles), SHEET_TILES):
-        path = out / f'{name}_{start // SHEET_TILES:03d}.png'
-        part = slice(start, start + SHEET_TILES)
-        sheet = contact_sheet(tiles[part], 2, captions[part], MEANING)
-        write_picture(path, sheet)
-        print(path)
+    write_sheets(out / name, tiles, captions, MEANING, 2, SHEET_TILES)
 
 
 def iter_seen(config: Config, split: str, number: int,

@@ -18,10 +18,13 @@ import cv2
 import numpy as np
 from mmengine.config import Config
 from mmpose.structures import PoseDataSample
-from rich.console import Console
-from rich.progress import track
 
-from mmpose_ext.drawing import contact_sheet, write_picture
+from mmpose_ext.browsing import (
+    add_browse_arguments,
+    check_browse_arguments,
+    track_drawing,
+    write_sheets,
+)
 from mmpose_ext.drawing.grid import BACKGROUND
 from mmpose_ext.geometry.crop_views import MIRROR, apply_homography
 from mmpose_ext.handobject.drawing import (
@@ -81,12 +84,7 @@ class SeenSample:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of ``tools/browse_dataset.py`` for this family."""
-    parser.add_argument('--out-dir', type=Path, required=True,
-                        help='folder for the pictures')
-    parser.add_argument('--number', type=int, default=24,
-                        help='samples to draw (default: 24)')
-    parser.add_argument('--split', choices=('train', 'val', 'test'),
-                        default='train', help='default: train')
+    add_browse_arguments(parser, 24)
     parser.add_argument(
         '--models', type=Path, metavar='DIR',
         help="folder of the objects' meshes, for their boxes (default: "
@@ -95,12 +93,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(config: Config, arguments: Namespace) -> None:
     """Draw the first samples that training, or a test, would draw."""
-    out: Path = arguments.out_dir
-    if out.exists() and not out.is_dir():
-        raise DataError(out, 'folder', 'a folder or nothing', 'a file')
-    if arguments.number < 1:
-        raise DataError(config.filename, '--number', 'at least 1',
-                        str(arguments.number))
+    out = check_browse_arguments(config, arguments)
     loader = build_serial_loader(config, arguments.split)
     models = arguments.models
     if models is None:
@@ -108,18 +101,12 @@ def run(config: Config, arguments: Namespace) -> None:
         models = beside if beside.is_dir() else None
     bounds = ObjectBounds(models)
     tiles, captions = [], []
-    for sample in track(iter_seen(loader, arguments.number),
-                        'Drawing samples', arguments.number, transient=True,
-                        console=Console(stderr=True)):
+    for sample in track_drawing(iter_seen(loader, arguments.number),
+                                arguments.number):
         tiles.append(draw_sample(sample, bounds))
         captions.append(sample.caption)
-    out.mkdir(parents=True, exist_ok=True)
-    for start in range(0, len(tiles), SHEET_TILES):
-        path = out / f'{arguments.split}_{start // SHEET_TILES:03d}.png'
-        part = slice(start, start + SHEET_TILES)
-        write_picture(
-            path, contact_sheet(tiles[part], 2, captions[part], MEANING))
-        print(path)
+    write_sheets(out / arguments.split, tiles, captions, MEANING, 2,
+                 SHEET_TILES)
 
 
 def iter_seen(loader: Any, number: int) -> Iterator[SeenSample]:

@@ -15,22 +15,25 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, islice, product
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from rich.console import Console
-from rich.progress import track
 
-from mmpose_ext.drawing import contact_sheet, write_picture
+from mmpose_ext.browsing import (
+    add_browse_arguments,
+    check_browse_arguments,
+    track_drawing,
+    write_sheets,
+    write_shown,
+)
+from mmpose_ext.drawing import contact_sheet
 from mmpose_ext.drawing.lettering import EDGE, write_line
 from mmpose_ext.geometry.cameras import Cameras
 from mmpose_ext.geometry.voxels import VoxelGrid
 from mmpose_ext.registry import MODELS
-from mmpose_ext.storage import DataError
 from mmpose_ext.training import build_serial_loader
 from mmpose_ext.volumetric.com_datasets import ComImageDataset
 from mmpose_ext.volumetric.pose_drawing import (
@@ -112,48 +115,35 @@ class SeenVolume:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of ``tools/browse_dataset.py`` for this family."""
-    parser.add_argument('--out-dir', type=Path, required=True,
-                        help='folder for the pictures')
-    parser.add_argument('--number', type=int, default=12,
-                        help='samples to draw (default: 12)')
-    parser.add_argument('--split', choices=('train', 'val', 'test'),
-                        default='train', help='default: train')
+    add_browse_arguments(parser, 12)
 
 
 def run(config: Config, arguments: Namespace) -> None:
     """Draw the first samples that training, or a test, would draw."""
-    out: Path = arguments.out_dir
-    if out.exists() and not out.is_dir():
-        raise DataError(out, 'folder', 'a folder or nothing', 'a file')
-    if arguments.number < 1:
-        raise DataError(config.filename, '--number', 'at least 1',
-                        str(arguments.number))
+    out = check_browse_arguments(config, arguments)
     # the cache would read all frames first
     loader: Any = build_serial_loader(config, arguments.split, ['cache'])
     dataset = loader.dataset
     indices = list(islice(iter(loader.sampler), arguments.number))
-    out.mkdir(parents=True, exist_ok=True)
-    shown = track(indices, 'drawing samples', transient=True,
-                  console=Console(stderr=True))
+    shown = track_drawing(indices, len(indices))
     if isinstance(dataset, ComImageDataset):
         # packing comes last and drops what is drawn here
         dataset.pipeline = Compose([
             step for step in dataset.pipeline.transforms
             if type(step).__name__ != 'PackPoseInputs'])
-        tiles = [draw_com_sample(dataset[index]) for index in shown]
-        for start in range(0, len(tiles), _SHEET_TILES):
-            part = tiles[start:start + _SHEET_TILES]
-            _write(out / f'{arguments.split}_{start // _SHEET_TILES:03d}.png',
-                   contact_sheet([tile for tile, _ in part], 4,
-                                 [caption for _, caption in part],
-                                 'circle: the label   green: the target'))
+        tiles, captions = zip(*(draw_com_sample(dataset[index])
+                                for index in shown), strict=True)
+        write_sheets(out / arguments.split, tiles, captions,
+                     'circle: the label   green: the target', 4,
+                     _SHEET_TILES)
         return
     preprocessor = MODELS.build(config.model.data_preprocessor)
     for number, index in enumerate(shown):
         for animal, volume in enumerate(iter_volumes(
                 dataset[index], preprocessor, arguments.split == 'train')):
-            _write(out / f'{arguments.split}_{number:03d}_{animal}.png',
-                   draw_volume(volume))
+            write_shown(
+                out / f'{arguments.split}_{number:03d}_{animal}.png',
+                draw_volume(volume))
 
 
 def iter_volumes(packed: dict[str, Any], preprocessor: Any,
@@ -349,8 +339,3 @@ def _mean_view(volume: Array, mask: Array) -> Array:
 def _bgr(image: Array) -> Array:
     """A picture (3, H, W) RGB as OpenCV has it."""
     return np.ascontiguousarray(image[::-1].transpose(1, 2, 0))
-
-
-def _write(path: Path, picture: Array) -> None:
-    write_picture(path, picture)
-    print(path)
