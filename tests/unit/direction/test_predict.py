@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +20,6 @@ from torch import nn
 
 from mmpose_ext.direction import predict
 from mmpose_ext.direction.angles import direction_angles
-from mmpose_ext.direction.benchmark import bare_inference
 from mmpose_ext.direction.frames import CropSource, open_source
 from mmpose_ext.direction.inference import (
     DirectionTagger,
@@ -102,26 +100,6 @@ def test_folding_leaves_no_normalisation_and_the_original_alone(
     folded = fold_batch_norm(model)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
     assert sum(isinstance(m, nn.BatchNorm2d) for m in model.modules()) == 4
-
-
-def test_tagging_is_faster_than_a_bare_loop(model: nn.Module,
-                                            tmp_path: Path) -> None:
-    """CPU time, reading and bookkeeping included, taken by turns."""
-    model.test_cfg = {}
-    write_npz(tmp_path / 'a.npz', images=np.zeros((64 * 8, 50, 50), np.uint8))
-    source = open_source(tmp_path / 'a.npz', 50)
-    tagger, bare = DirectionTagger(model), bare_inference(model)
-    ours, theirs = [], []
-    bare()
-    for _ in range(3):
-        began = time.process_time()
-        predict.tag_source(tagger, source, 30., 64)
-        ours.append(time.process_time() - began)
-        began = time.process_time()
-        for _ in range(8):
-            bare()
-        theirs.append(time.process_time() - began)
-    assert min(ours) <= min(theirs)
 
 
 class MarkTagger:

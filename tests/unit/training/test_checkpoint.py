@@ -106,6 +106,7 @@ class TestAtomicLocalBackend:
         torch.save(dict(round=0, data=torch.zeros(100_000)), path)
         rounds = set()
         for delay in (.005, .01, .02, .03, .04, .05):
+            before = path.stat().st_mtime_ns
             child = os.fork()
             if child == 0:  # saves until it is killed
                 number = 0
@@ -119,6 +120,11 @@ class TestAtomicLocalBackend:
                         put((tmp_path / 'buffer').read_bytes(), path, BACKEND)
                 finally:
                     os._exit(1)
+            while path.stat().st_mtime_ns == before:
+                time.sleep(.001)
+            begin = path.stat().st_ino
+            while path.stat().st_ino == begin:  # not before its first file
+                time.sleep(.001)
             time.sleep(delay)
             os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
@@ -127,7 +133,7 @@ class TestAtomicLocalBackend:
             loaded = torch.load(path)
             assert (loaded['data'] == loaded['round']).all()
             rounds.add(loaded['round'])
-        assert max(rounds) > 0
+        assert min(rounds) > 0
 
 
 class TestSaving:
