@@ -16,8 +16,10 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from mmpose_ext.behavior.estimator import LisbetModel
 from mmpose_ext.behavior.windows import WindowShape, fold_rows
 from mmpose_ext.registry import MODELS
+from mmpose_ext.storage import DataError
 from mmpose_ext.training import load_whole
 
 Array = np.ndarray
@@ -143,11 +145,6 @@ class LisbetStreamer:
                     yield self._embed(features).float().cpu().numpy()
 
         return blocks() if stride == 1 else _spread(blocks(), frames)
-
-    def embed(self, tracks: Array, mode: str = 'exact',
-              stride: int = 1) -> Array:
-        """All embeddings (T, D) of a record, see :meth:`embeddings`."""
-        return np.concatenate(list(self.embeddings(tracks, mode, stride)))
 
     def _embed(self, features: Tensor) -> Tensor:
         backbone = self.model.backbone
@@ -375,7 +372,7 @@ def _spread(blocks: Iterator[Array], frames: Array) -> Iterator[Array]:
 
 
 def load_model(config: Config, checkpoint: str | Path,
-               device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
+               device: torch.device) -> tuple[LisbetModel, dict[str, Any]]:
     """Build a config's model with the weights of a checkpoint.
 
     Args:
@@ -388,9 +385,12 @@ def load_model(config: Config, checkpoint: str | Path,
         trained on, {} where the checkpoint has none.
 
     Raises:
-        DataError: If the weights are those of another model.
+        DataError: If it is another kind of model, or the weights are.
     """
-    model: nn.Module = MODELS.build(config.model)
+    model = MODELS.build(config.model)
+    if not isinstance(model, LisbetModel):
+        raise DataError(config.filename or 'config', 'model.type',
+                        'mmpose_ext.LisbetModel', type(model).__name__)
     loaded = load_whole(model, checkpoint, config)
     meta = loaded.get('meta') if isinstance(loaded, dict) else None
     known = meta.get('dataset_meta') if isinstance(meta, dict) else None

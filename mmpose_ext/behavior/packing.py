@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,11 @@ from mmengine.logging import print_log
 from mmpose_ext.behavior.record_files import RecordFiles
 from mmpose_ext.behavior.record_labels import RecordLabels, pack_labels
 from mmpose_ext.behavior.record_options import RecordOptions
-from mmpose_ext.behavior.record_reader import Record, read_record
+from mmpose_ext.behavior.record_reader import (
+    Record,
+    finish_record,
+    read_record,
+)
 from mmpose_ext.behavior.scaling import (
     EXTENT,
     Extent,
@@ -30,9 +35,10 @@ from mmpose_ext.behavior.track_cache import (
 )
 from mmpose_ext.behavior.track_store import TrackStore
 from mmpose_ext.progress import prediction_progress
-from mmpose_ext.storage import DataError
+from mmpose_ext.storage import DataError, PoseTracks
 
 Array = np.ndarray
+Read = Callable[[RecordFiles, RecordOptions], Record]
 
 PATIENCE = 3.  # seconds without a bar
 
@@ -88,13 +94,30 @@ def pack_records(root: Path, files: Sequence[RecordFiles],
     return packed
 
 
+def pack_tracks(tracks: PoseTracks, options: RecordOptions) -> TrackStore:
+    """Treat and scale tracks in memory as those of files; they stay there.
+
+    Args:
+        tracks (PoseTracks): A record; used up. Its ``source`` is its id.
+        options (RecordOptions): As for files.
+
+    Raises:
+        DataError: If anything is not as it should be.
+    """
+    root = tracks.source
+    files = RecordFiles(str(root), (('memory', root), ))
+    with TrackWriter((), False, root) as writer:
+        return _pack(root, [files], options, writer,
+                     partial(finish_record, tracks))
+
+
 def _pack(root: Path, files: Sequence[RecordFiles], options: RecordOptions,
-          writer: TrackWriter) -> TrackStore:
+          writer: TrackWriter, read: Read = read_record) -> TrackStore:
     """Read and pack, one record in memory at a time."""
     packed = _Packed()
     first: Record | None = None
     for item in _with_bar(files):
-        record = read_record(item, options)
+        record = read(item, options)
         if first is None:
             first = _without_frames(record)
         else:

@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.config import Config
-from torch import nn
 
 from mmpose_ext import __version__
 from mmpose_ext.behavior.annotation_files import (
@@ -35,11 +33,26 @@ from mmpose_ext.behavior.embedding_files import (
     write_embedding,
     write_number_table,
 )
-from mmpose_ext.behavior.inference import LisbetStreamer, load_model
+from mmpose_ext.behavior.inference import load_model
+from mmpose_ext.behavior.prediction_pictures import (
+    PREDICTION,
+    draw_predictions,
+)
+from mmpose_ext.behavior.record_predictor import (
+    EXACT,
+    STRIDED,
+    RecordPredictor,
+    TrainedModel,
+)
 from mmpose_ext.behavior.recordings import (
     Recordings,
     check_names_of,
     open_recordings,
+)
+from mmpose_ext.command_options import (
+    add_device_option,
+    check_least,
+    check_out,
 )
 from mmpose_ext.progress import prediction_progress
 from mmpose_ext.storage import DataError, atomic_file, refuse_to_replace
@@ -48,7 +61,9 @@ from mmpose_ext.training import choose_device
 
 Array = np.ndarray
 
-PREDICTION = 'prediction.json'
+# settings that results on the disk must share to be left there
+_ORIGIN = ('checkpoint_sha256', 'mode', 'stride', 'window_size',
+           'window_offset', 'padding')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,9 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--batch-size', type=int, metavar='N',
         help='windows at a time (default: 32; on a GPU 1024)')
-    parser.add_argument(
-        '--device', default='auto',
-        help='auto, cpu, cuda, cuda:1, ... (default: auto)')
+    add_device_option(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         '--stride', type=int, default=1, metavar='N',
@@ -106,14 +119,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Predict, write, draw and summarise."""
-    _check_numbers(arguments)
+    _check_options(arguments)
     device = choose_device(arguments.device)
-    model, meta = load_model(config, arguments.checkpoint, device)
+    trained = TrainedModel(
+        *load_model(config, arguments.checkpoint, device), config,
+        arguments.checkpoint)
     recordings = open_recordings(config, arguments.input,
                                  need_labels=arguments.probe)
-    check_names_of(recordings, meta, arguments.checkpoint)
-    job = PredictionJob.prepare(config, arguments, model, meta, recordings,
-                                device)
+    check_names_of(recordings, trained.meta, arguments.checkpoint)
+    job = PredictionJob.prepare(trained, recordings, arguments)
     todo = job.list_undone()
     refuse_to_replace(arguments.out, [arguments.input, arguments.checkpoint])
     job.out.mkdir(parents=True, exist_ok=True)
@@ -146,66 +160,53 @@ class PredictionJob:
 
     Attributes:
         out: The folder.
-        recordings: What is read.
-        streamer: What embeds.
-        head: What tells behaviours; None of a model that does not.
-        classes: Their names.
-        mode: ``exact``, ``strided``, ``dense`` or ``causal``.
+        predictor: What predicts, of which records.
         settings: What results depend on, as texts and numbers.
         options: As given on the command line.
     """
 
     out: Path
-    recordings: Recordings
-    streamer: LisbetStreamer
-    head: Any
-    classes: tuple[str, ...]
-    mode: str
+    predictor: RecordPredictor
     settings: dict[str, Any]
     options: argparse.Namespace
 
     @classmethod
-    def prepare(cls, config: Config, arguments: argparse.Namespace,
-                model: nn.Module, meta: dict[str, Any],
-                recordings: Recordings,
-                device: torch.device) -> PredictionJob:
+    def prepare(cls, trained: TrainedModel, recordings: Recordings,
+                arguments: argparse.Namespace) -> PredictionJob:
         """Join what was opened.
 
         Raises:
             DataError: If the parts do not fit together.
         """
-        shape = recordings.shape
-        offset = getattr(model, 'window_offset', shape.offset)
-        if offset != shape.offset:
-            raise DataError(
-                config.filename or 'config', 'window_offset',
-                f'model.window_offset, {offset}, in the data set too',
-                str(shape.offset))
-        batch = arguments.batch_size or (32 if device.type == 'cpu' else 1024)
         mode = ('dense' if arguments.dense else 'causal' if arguments.causal
-                else 'strided' if arguments.stride > 1 else 'exact')
-        if mode == 'causal' and not getattr(model.backbone, 'causal', False):
-            raise DataError(
-                config.filename or 'config', '--causal', 'a network that '
-                'looks back only', type(model.backbone).__name__)
-        if mode in ('dense', 'causal') and (recordings.factors != 1).any():
-            raise DataError(
-                arguments.input, f'--{mode}', 'records at the frame rate of '
-                'the model', f'{recordings.factors.max():g} times as many '
-                'frames', 'use --stride')
-        head = find_frame_head(model)
+                else STRIDED if arguments.stride > 1 else EXACT)
+        predictor = RecordPredictor.prepare(
+            trained, recordings, mode, arguments.stride, arguments.batch_size)
+        shape, store = recordings.shape, recordings.store
         settings: dict[str, Any] = dict(
             window_size=shape.size, window_offset=shape.offset,
             padding=shape.padding, mode=mode, stride=arguments.stride,
             checkpoint_sha256=sha256_of(arguments.checkpoint),
-            config=Path(config.filename or 'config').name,
-            individuals=list(recordings.store.individuals),
-            keypoints=list(recordings.store.keypoints),
+            config=Path(trained.config_name).name,
+            individuals=list(store.individuals),
+            keypoints=list(store.keypoints),
             source_software=f'mmpose_ext {__version__}')
-        return cls(arguments.out, recordings,
-                   LisbetStreamer(model, shape, batch), head,
-                   name_classes(head, meta, recordings, arguments.checkpoint)
-                   if head is not None else (), mode, settings, arguments)
+        return cls(arguments.out, predictor, settings, arguments)
+
+    @property
+    def recordings(self) -> Recordings:
+        """What is read."""
+        return self.predictor.recordings
+
+    @property
+    def head(self) -> Any:
+        """What tells behaviours; None of a model that does not."""
+        return self.predictor.head
+
+    @property
+    def mode(self) -> str:
+        """``exact``, ``strided``, ``dense`` or ``causal``."""
+        return self.predictor.mode
 
     @property
     def embeds(self) -> bool:
@@ -217,7 +218,8 @@ class PredictionJob:
         """Records whose files are not there yet.
 
         Raises:
-            DataError: If there are files by another model or in another mode.
+            DataError: If there are files by another model, in another mode or
+                by another threshold.
         """
         todo = []
         for i, record in enumerate(self.recordings.store.ids):
@@ -227,9 +229,10 @@ class PredictionJob:
             if self.options.csv and self.embeds:
                 wanted.append(EMBEDDING_CSV)
             if not self.options.overwrite:
-                for name in (EMBEDDING_NC, ANNOTATIONS_NC):
-                    if (folder / name).is_file():
-                        self._check_origin(folder / name)
+                self._check_origin(folder / EMBEDDING_NC, {})
+                self._check_origin(folder / ANNOTATIONS_NC, dict(
+                    threshold=self.options.threshold)
+                    if self.predictor.multilabel else {})
             if self.options.overwrite or not all(
                     (folder / name).is_file() for name in wanted):
                 todo.append(i)
@@ -250,9 +253,9 @@ class PredictionJob:
         scores: list[Array] = []
 
         def blocks() -> Iterator[Array]:
-            for block in self._stream(index):
+            for block in self.predictor.embed(index):
                 if self.head is not None:
-                    scores.append(score(self.head, block))
+                    scores.append(self.predictor.score(block))
                 advance(len(block))
                 yield block
 
@@ -273,8 +276,8 @@ class PredictionJob:
         if self.head is not None:
             found = np.concatenate(scores)
             write_annotations(
-                folder, self.classes, found,
-                decide(found, self.head.kind == 'multilabel',
+                folder, self.predictor.classes, found,
+                decide(found, self.predictor.multilabel,
                        self.options.threshold), fps,
                 dict(self.settings, threshold=self.options.threshold))
 
@@ -284,16 +287,16 @@ class PredictionJob:
             temporary.write_text(json.dumps(without_nan(dict(
                 self.settings, input=str(self.options.input.resolve()),
                 checkpoint=str(self.options.checkpoint.resolve()),
-                classes=list(self.classes),
+                classes=list(self.predictor.classes),
                 records=list(self.recordings.store.ids),
                 approximation=self.mode in ('strided', 'dense'))),
                 indent=2) + '\n')
 
     def draw(self, tsne: bool) -> list[str]:
         """Draw ethograms and a map; lines that name them."""
-        from mmpose_ext.behavior.prediction_pictures import draw_predictions
         names = draw_predictions(
-            self.out, self.recordings, self.classes, self.embeds, tsne)
+            self.out, self.recordings, self.predictor.classes, self.embeds,
+            tsne)
         return [f'pictures    {self.out / name}' for name in names]
 
     def probe(self) -> list[str]:
@@ -316,70 +319,24 @@ class PredictionJob:
         return (f'            in each record {ANNOTATIONS_CSV}, {EVENTS_CSV} '
                 f'and {ANNOTATIONS_NC}')
 
-    def _stream(self, index: int) -> Iterator[Array]:
-        store, stride = self.recordings.store, self.options.stride
-        if self.recordings.factors[index] != 1:
-            return self.streamer.embeddings_by(
-                self.recordings.cutter(index), int(store.lengths[index]),
-                stride)
-        return self.streamer.embeddings(store.record(index), self.mode,
-                                        stride)
-
-    def _check_origin(self, path: Path) -> None:
+    def _check_origin(self, path: Path, more: dict[str, Any]) -> None:
+        """Check that a file, if it is there, would come out the same."""
+        if not path.is_file():
+            return
         found = read_attributes(path)
-        for name in ('checkpoint_sha256', 'mode', 'stride', 'window_size',
-                     'window_offset'):
-            if str(found.get(name)) != str(self.settings[name]):
+        for name, wanted in {**{name: self.settings[name]
+                                for name in _ORIGIN}, **more}.items():
+            if str(found.get(name)) != str(wanted):
                 raise DataError(
-                    path, name, f'results with {self.settings[name]}, as '
-                    'asked for now', str(found.get(name)),
+                    path, name, f'results with {wanted}, as asked for now',
+                    str(found.get(name)),
                     'choose another folder, or --overwrite')
 
 
-def find_frame_head(model: nn.Module) -> Any:
-    """The head that tells behaviours; None where there is none."""
-    heads = getattr(model, 'heads', None) or {}
-    return next((head for head in heads.values()
-                 if getattr(head, 'kind', None) in ('multiclass',
-                                                    'multilabel')), None)
-
-
-@torch.inference_mode()
-def score(head: Any, embeddings: Array) -> Array:
-    """Class probabilities (t, C) of embeddings (t, D)."""
-    parameter = next(head.parameters())
-    logits = head.logits(torch.from_numpy(embeddings).to(parameter))
-    scores = (logits.sigmoid() if head.kind == 'multilabel' else
-              logits.softmax(-1))
-    return np.asarray(scores.float().cpu().numpy())
-
-
-def name_classes(head: Any, meta: dict[str, Any], recordings: Recordings,
-                 checkpoint: Path) -> tuple[str, ...]:
-    """Names of a head's classes: the checkpoint's, else the data's.
-
-    Raises:
-        DataError: If neither has as many.
-    """
-    count = int(head.num_classes)
-    for names in (meta.get('classes') or (), recordings.store.classes):
-        if len(names) == count:
-            return tuple(map(str, names))
-    raise DataError(
-        checkpoint, 'classes', f'names of the {count} classes of the model',
-        f'{len(recordings.store.classes)} in the data, none that fit in the '
-        'checkpoint', 'use a checkpoint of a training, or set classes in the '
-        'data set')
-
-
-def _check_numbers(arguments: argparse.Namespace) -> None:
-    for name, value, fits, expected in (
-            ('--stride', arguments.stride, arguments.stride >= 1,
-             'at least 1'),
-            ('--batch-size', arguments.batch_size,
-             arguments.batch_size is None or arguments.batch_size >= 1,
-             'at least 1'),
-            ('--threshold', arguments.threshold,
-             0 < arguments.threshold < 1, 'between 0 and 1')):
-        if not fits:
-            raise DataError(arguments.input, name, expected, str(value))
+def _check_options(arguments: argparse.Namespace) -> None:
+    if arguments.out.exists():
+        check_out(arguments.out)
+    check_least(arguments.input, arguments, stride=1, batch_size=1)
+    if not 0 < arguments.threshold < 1:
+        raise DataError(arguments.input, '--threshold', 'between 0 and 1',
+                        str(arguments.threshold))

@@ -64,7 +64,8 @@ class RecordFiles:
 
 def find_records(root: Path, data_format: str = 'auto',
                  annotation_format: str | None = None,
-                 data_filter: Sequence[str] = ()) -> list[RecordFiles]:
+                 data_filter: Sequence[str] = (),
+                 need_annotations: bool = True) -> list[RecordFiles]:
     """Find the records of a data set.
 
     Args:
@@ -76,16 +77,19 @@ def find_records(root: Path, data_format: str = 'auto',
             Defaults to None (no annotations).
         data_filter (Sequence[str]): Texts; a record is kept when its id
             contains any of them. Defaults to () (all).
+        need_annotations (bool): Whether a record must have annotations where
+            a format is given. Defaults to True.
 
     Returns:
         list[RecordFiles]: Sorted by id.
 
     Raises:
         DataError: If there is none, a file of tracks lies in the root
-            itself, or a record lacks annotations that are asked for.
+            itself, or a record lacks annotations that it must have.
     """
     if root.is_file():
-        return [_record_of_file(root, data_format, annotation_format)]
+        return [_record_of_file(root, data_format, annotation_format,
+                                need_annotations)]
     if not root.is_dir():
         raise DataError(root, 'folder', 'a folder of records, or a file of '
                         'tracks', 'nothing', 'set data_root')
@@ -111,7 +115,8 @@ def find_records(root: Path, data_format: str = 'auto',
         if not data_filter or any(text in name for text in data_filter):
             records.append(RecordFiles(
                 name, tracking,
-                _annotation_files(folder, names, annotation_format)))
+                _annotation_files(folder, names, annotation_format,
+                                  need_annotations)))
     if not records:
         ids = sorted(folder.relative_to(root).as_posix()
                      for folder, _, _ in found)
@@ -174,7 +179,8 @@ def _tracking_files(folder: Path, names: Sequence[str],
 
 
 def _record_of_file(path: Path, data_format: str,
-                    annotation_format: str | None) -> RecordFiles:
+                    annotation_format: str | None,
+                    need_annotations: bool) -> RecordFiles:
     """A file of tracks that is a record by itself, whatever its name."""
     stem, ending = _split_name(path.name)
     if not ending:
@@ -184,11 +190,13 @@ def _record_of_file(path: Path, data_format: str,
                    if is_shown(other))
     return RecordFiles(
         stem, ((_format_of(path, data_format), path), ),
-        _annotation_files(path.parent, names, annotation_format))
+        _annotation_files(path.parent, names, annotation_format,
+                          need_annotations))
 
 
 def _annotation_files(folder: Path, names: Sequence[str],
-                      annotation_format: str | None) -> tuple[Path, ...]:
+                      annotation_format: str | None,
+                      needed: bool) -> tuple[Path, ...]:
     if annotation_format is None:
         return ()
     kinds = (ANNOTATION_NAMES if annotation_format == 'auto' else
@@ -196,7 +204,7 @@ def _annotation_files(folder: Path, names: Sequence[str],
     found = tuple(folder / name for name in names
                   if any(re.search(ANNOTATION_NAMES[kind], name, re.I)
                          for kind in kinds))
-    if not found:
+    if needed and not found:
         raise DataError(
             folder, 'annotations',
             f'a file of annotations ({annotation_format})', 'none',

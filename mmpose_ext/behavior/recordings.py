@@ -1,8 +1,9 @@
 """Recordings as a config reads them: for prediction and for pictures."""
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,17 @@ from mmengine.config import Config
 
 from mmpose_ext.behavior.datasets import find_factors
 from mmpose_ext.behavior.ground import WindowGround
+from mmpose_ext.behavior.record_files import find_records
 from mmpose_ext.behavior.records import RecordOptions, load_tracks
 from mmpose_ext.behavior.track_store import TrackStore
 from mmpose_ext.behavior.windows import WindowShape
 from mmpose_ext.storage import DataError
+from mmpose_ext.training import keypoint_names
 
 Array = np.ndarray
 
-# of the config's own data: which of its records, and where they are
-_OF_ITS_DATA = ('data_filter', )
+# which of the config's own records it takes, and what is read only if there
+_OTHERS = ('data_filter', 'annotation_format')
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +60,9 @@ def open_recordings(config: Config, path: Path,
                     need_labels: bool = False) -> Recordings:
     """Read records as the test data of a config are read.
 
-    Annotations are read where the config or `need_labels` asks for them; not
-    needed, records may lack them.
+    Annotations are read where the config or `need_labels` asks for them. Not
+    needed, records may lack them: if one does, none are read. A file of
+    annotations that is there must be whole and fit its record.
 
     Args:
         config (Config): Of a training.
@@ -69,39 +73,69 @@ def open_recordings(config: Config, path: Path,
     Raises:
         DataError: If the records are damaged, or do not fit the config.
     """
+    with _explained(config):
+        options = record_options(config)
+        wanted = dataset_settings(config).get('annotation_format')
+        if need_labels or wanted:
+            annotated = replace(options, annotation_format=wanted or 'auto')
+            if need_labels or _all_have_annotations(path, annotated):
+                options = annotated
+        store = load_tracks(path, options)
+    if need_labels and store.labels is None:
+        raise DataError(path, 'annotations', 'annotated records', 'none')
+    return join_recordings(config, store)
+
+
+def join_recordings(config: Config, store: TrackStore) -> Recordings:
+    """Records with the windows that a config cuts of them.
+
+    Raises:
+        DataError: If a setting is out of range, or the records' frame rates
+            do not fit it.
+    """
+    settings = dataset_settings(config)
+    with _explained(config):
+        shape = WindowShape(
+            settings.get('window_size', 200),
+            settings.get('window_offset', 0),
+            settings.get('padding', 'edge'))
+        return Recordings(store, shape, find_factors(
+            store, settings.get('fps_scaling', 1.),
+            settings.get('model_fps')))
+
+
+def record_options(config: Config) -> RecordOptions:
+    """How a config's test data are read, but for their annotations.
+
+    Raises:
+        DataError: If the config has no test data, or a setting is out of
+            range.
+    """
+    settings = dataset_settings(config)
+    with _explained(config):
+        return RecordOptions(**{
+            name: settings[name] for name in RecordOptions.names()
+            if name in settings and name not in _OTHERS})
+
+
+@contextmanager
+def _explained(config: Config) -> Iterator[None]:
+    """Turn what a setting out of range raises into one error."""
     try:
-        return _open(dataset_settings(config), path, need_labels)
+        yield
     except DataError:
         raise
-    except ValueError as error:  # of a setting that is out of range
+    except ValueError as error:
         raise DataError(config.filename or 'config',
                         'test_dataloader.dataset', 'settings in range',
                         str(error)) from error
 
 
-def _open(settings: dict[str, Any], path: Path,
-          need_labels: bool) -> Recordings:
-    values = {name: settings[name] for name in RecordOptions.names()
-              if name in settings and name not in _OF_ITS_DATA}
-    wanted = values.pop('annotation_format', None)
-    store = None
-    if need_labels or wanted:
-        options = RecordOptions(**values,
-                                annotation_format=wanted or 'auto')
-        try:
-            store = load_tracks(path, options)
-        except DataError:
-            if need_labels:
-                raise
-    if store is None:
-        store = load_tracks(path, RecordOptions(**values))
-    if need_labels and store.labels is None:
-        raise DataError(path, 'annotations', 'annotated records', 'none')
-    shape = WindowShape(
-        settings.get('window_size', 200), settings.get('window_offset', 0),
-        settings.get('padding', 'edge'))
-    return Recordings(store, shape, find_factors(
-        store, settings.get('fps_scaling', 1.), settings.get('model_fps')))
+def _all_have_annotations(path: Path, options: RecordOptions) -> bool:
+    """Whether each record has files of annotations, damaged or not."""
+    return all(files.annotations for files in find_records(
+        path, options.data_format, options.annotation_format,
+        need_annotations=False))
 
 
 def dataset_settings(config: Config) -> dict[str, Any]:
@@ -135,14 +169,12 @@ def check_names_of(recordings: Recordings, meta: dict[str, Any],
             may have other names.
     """
     store = recordings.store
-    known = meta.get('keypoint_id2name')
-    if known:
-        names = [str(known[key]) for key in sorted(known, key=int)]
-        if names != list(store.keypoints):
-            raise DataError(
-                store.source, 'keypoints', f'{", ".join(names)}, as '
-                f'{checkpoint} was trained on', ', '.join(store.keypoints),
-                'select and rename bring them into this order')
+    names = keypoint_names(meta)
+    if names and names != store.keypoints:
+        raise DataError(
+            store.source, 'keypoints', f'{", ".join(names)}, as '
+            f'{checkpoint} was trained on', ', '.join(store.keypoints),
+            'select and rename bring them into this order')
     for name, found in (('axes', store.axes),
                         ('individuals', store.individuals)):
         wanted = meta.get(name)

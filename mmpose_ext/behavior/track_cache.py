@@ -136,7 +136,8 @@ class TrackWriter:
     it, or gone.
 
     Args:
-        places (Sequence[Path]): Folders to make, tried in this order.
+        places (Sequence[Path]): Folders to make, tried in this order; with
+            none all stays in memory.
         on_disk (bool): Whether to write to the disk from the start.
         source (Path): The data set, for errors.
     """
@@ -185,7 +186,7 @@ class TrackWriter:
             return
         self._parts.append(position)
         size = self.frames * int(np.prod(self._shape)) * position.itemsize
-        if self.on_disk or size > IN_MEMORY_BYTES:
+        if self.places and (self.on_disk or size > IN_MEMORY_BYTES):
             self._open()
             for part in self._parts:
                 self._write(part)

@@ -88,21 +88,8 @@ class DirectionEstimator(TopdownPoseEstimator):
             ``body_angle``, ``head_angle``, ``turn_angle`` and ``angle_conf``
             (1,).
         """
-        estimate = self.estimate(inputs)
-        points, scores, angles, conf = (
-            value.detach().cpu().numpy()
-            for value in (estimate.points, estimate.scores, estimate.angles,
-                          estimate.angle_conf))
-        instances = [
-            InstanceData(
-                keypoints=points[i:i + 1],
-                keypoint_scores=scores[i:i + 1],
-                body_angle=angles[i:i + 1, 0],
-                head_angle=angles[i:i + 1, 1],
-                turn_angle=angles[i:i + 1, 2],
-                angle_conf=conf[i:i + 1]) for i in range(len(points))
-        ]
-        return self.add_pred_to_datasample(instances, None, data_samples)
+        return self.add_pred_to_datasample(
+            split_estimate(self.estimate(inputs)), None, data_samples)
 
     def _average_symmetries(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         size = inputs.shape[-1]
@@ -117,6 +104,23 @@ class DirectionEstimator(TopdownPoseEstimator):
         disagreement = points.var(0, correction=0).mean(-1)
         total = sigma.square().mean(0) + disagreement
         return points.mean(0), total.sqrt()
+
+
+def split_estimate(estimate: DirectionEstimate) -> list[InstanceData]:
+    """Instances as :meth:`DirectionEstimator.predict` gives them."""
+    points, scores, angles, conf = (
+        value.detach().float().cpu().numpy()
+        for value in (estimate.points, estimate.scores, estimate.angles,
+                      estimate.angle_conf))
+    return [
+        InstanceData(
+            keypoints=points[i:i + 1],
+            keypoint_scores=scores[i:i + 1],
+            body_angle=angles[i:i + 1, 0],
+            head_angle=angles[i:i + 1, 1],
+            turn_angle=angles[i:i + 1, 2],
+            angle_conf=conf[i:i + 1]) for i in range(len(points))
+    ]
 
 
 def describe(points: Tensor, sigma: Tensor) -> DirectionEstimate:

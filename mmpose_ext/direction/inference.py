@@ -22,6 +22,9 @@ from mmpose_ext.training import choose_device, load_whole
 Array = np.ndarray
 
 
+TTAS = ('none', 'd4')
+
+
 @dataclass(frozen=True, eq=False)
 class Tags:
     """Estimates of some images, as arrays.
@@ -73,6 +76,11 @@ class DirectionTagger:
         found = self.estimate(images)
         return Tags(*(value.float().cpu().numpy() for value in (
             found.points, found.scores, found.angle_conf)))
+
+
+def choose_batch(device: torch.device) -> int:
+    """Crops at a time: on a CPU larger batches leave the cache."""
+    return 64 if device.type == 'cpu' else 512
 
 
 def load_tagger(config: Config,

@@ -11,10 +11,16 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
+from mmpose_ext.command_options import add_device_option
 from mmpose_ext.direction.angles import CONVENTIONS, direction_angles, wrap
 from mmpose_ext.direction.crops import crop_to_frame, frame_to_crop
 from mmpose_ext.direction.frames import CropSource, open_source
-from mmpose_ext.direction.inference import DirectionTagger, load_estimator
+from mmpose_ext.direction.inference import (
+    TTAS,
+    DirectionTagger,
+    choose_batch,
+    load_estimator,
+)
 from mmpose_ext.direction.sequence import JUMP_DEG, sequence_figures
 from mmpose_ext.direction.smoothing import (
     Smoother,
@@ -58,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='swap nose and tail where that undoes a reversal')
     parser.add_argument(
         '--tta',
-        choices=('none', 'd4'),
+        choices=TTAS,
         default='none',
         help='d4: average over the eight symmetries, eight times slower; '
         'their spread gives a confidence to models without (default: none)')
@@ -88,11 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_positive(int),
         help='crops at a time (default: 64 on a CPU, where larger batches '
         'leave the cache, 512 on a GPU)')
-    parser.add_argument(
-        '--device',
-        type=_device,
-        default='auto',
-        help='auto, cpu, cuda, cuda:1, ... (default: auto)')
+    add_device_option(parser)
 
 
 def _add_crop_arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,12 +117,13 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     check_output(arguments.out)
     if arguments.movie:
         _check_movie(arguments.movie)
+    choose_device(arguments.device)
     model = load_estimator(config, arguments.checkpoint)
     tagger = DirectionTagger(model, arguments.device, _tta(arguments.tta))
     source = open_source(arguments.input, tagger.size, arguments.crop,
                          arguments.crop_side, arguments.individual)
     fps = arguments.fps or source.fps or DEFAULT_FPS
-    batch = arguments.batch or (64 if tagger.device.type == 'cpu' else 512)
+    batch = arguments.batch or choose_batch(tagger.device)
     began, cpu_began = time.perf_counter(), time.process_time()
     tracks = tag_source(tagger, source, fps, batch)
     seconds = time.perf_counter() - began
@@ -318,14 +321,6 @@ def _check_movie(path: Path) -> None:
     if path.suffix.lower() != '.mp4' or not path.parent.is_dir():
         raise DataError(path, '--movie', 'a name ending in .mp4 in an '
                         'existing folder', str(path))
-
-
-def _device(text: str) -> str:
-    try:
-        choose_device(text)
-    except DataError as error:
-        raise argparse.ArgumentTypeError(f'{text}: {error.found}') from error
-    return text
 
 
 def _smoother(text: str) -> Smoother:

@@ -10,9 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from mmpose_ext.command_options import check_out
 from mmpose_ext.direction.angles import direction_angles, to_convention
 from mmpose_ext.direction.metric import POINTS
-from mmpose_ext.storage import DataError, atomic_file, write_npz
+from mmpose_ext.storage import atomic_file, write_npz
 
 Array = np.ndarray
 
@@ -97,12 +98,7 @@ def check_output(path: Path) -> Path:
     Raises:
         DataError: If its suffix is unknown or its folder missing.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(path, '--out', f'a name ending in {SUFFIXES}',
-                        repr(path.suffix))
-    if not path.parent.is_dir():
-        raise DataError(path, '--out', 'an existing folder to write into',
-                        f'no folder {path.parent}')
+    check_out(path, SUFFIXES)
     return path
 
 

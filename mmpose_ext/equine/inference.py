@@ -23,6 +23,7 @@ from mmengine.registry import DefaultScope
 from mmpose.apis import init_model
 from torch import nn
 
+from mmpose_ext.command_options import add_device_option, check_least
 from mmpose_ext.compat.placeholders import MMCV_EXT, is_placeholder
 from mmpose_ext.equine.horse26 import DATASET_NAMES, NAMES
 from mmpose_ext.equine.sources import (
@@ -33,10 +34,12 @@ from mmpose_ext.equine.sources import (
 )
 from mmpose_ext.equine.transfer import point_names
 from mmpose_ext.storage import DataError
-from mmpose_ext.training import load_whole
+from mmpose_ext.training import in_batches, load_whole
 
 Array = np.ndarray
 
+BATCH = 32  # horses
+DETECTION_SCORE = .5
 
 @dataclass(frozen=True, eq=False)
 class Poses:
@@ -78,17 +81,15 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--det-checkpoint', type=Path, help="the detector's weights")
     parser.add_argument(
-        '--det-score-thr', type=float, default=.5,
-        help='score from which a detection counts (default: .5)')
+        '--det-score-thr', type=float, default=DETECTION_SCORE,
+        help='score from which a detection counts (default: %(default)s)')
     parser.add_argument(
         '--skip-unreadable', action='store_true',
         help='leave damaged pictures out and count them')
     parser.add_argument(
-        '--batch-size', type=int, default=32,
-        help='horses at a time (default: 32)')
-    parser.add_argument(
-        '--device', default='auto',
-        help='auto, cpu, cuda, cuda:1, ... (default: auto)')
+        '--batch-size', type=int, default=BATCH,
+        help='horses at a time (default: %(default)s)')
+    add_device_option(parser)
 
 
 def open_input(config: Config, arguments: argparse.Namespace,
@@ -98,9 +99,7 @@ def open_input(config: Config, arguments: argparse.Namespace,
     Raises:
         DataError: If it cannot be opened.
     """
-    if arguments.batch_size < 1:
-        raise DataError(arguments.input, '--batch-size', 'at least 1',
-                        str(arguments.batch_size))
+    check_least(arguments.input, arguments, batch_size=1)
     detector = None
     if arguments.det_config is not None:
         detector = load_detector(arguments.det_config,
@@ -164,7 +163,7 @@ def load_model(config: Config,
 
 def estimate_poses(model: nn.Module,
                    source: Iterable[tuple[Picture, Array]],
-                   batch_size: int = 32) -> Iterator[Poses]:
+                   batch_size: int = BATCH) -> Iterator[Poses]:
     """Estimate the poses in pictures, in their order.
 
     The config's test pipeline cuts the horses out, and its ``test_cfg``
@@ -181,16 +180,10 @@ def estimate_poses(model: nn.Module,
     """
     config: Any = model.cfg
     pipeline = Compose(config.test_dataloader.dataset.pipeline)
-    group: list[tuple[Picture, Array]] = []
-    waiting = 0
-    for picture, image in source:
-        group.append((picture, image))
-        # a picture without a horse takes memory too
-        waiting += max(len(_boxes(picture)), 1)
-        if waiting >= batch_size:
-            yield from _estimate_group(model, pipeline, group, batch_size)
-            group, waiting = [], 0
-    yield from _estimate_group(model, pipeline, group, batch_size)
+    # a picture without a horse takes memory too
+    for group in in_batches(source, batch_size,
+                            lambda item: max(len(_boxes(item[0])), 1)):
+        yield from _estimate_group(model, pipeline, group, batch_size)
 
 
 def _estimate_group(model: Any, pipeline: Compose,

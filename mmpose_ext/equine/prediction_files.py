@@ -16,9 +16,10 @@ from typing import IO, Any
 
 import numpy as np
 
+from mmpose_ext.command_options import check_out
 from mmpose_ext.equine.horse26 import NAMES
 from mmpose_ext.equine.inference import Poses
-from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.storage import atomic_file
 
 Write = Callable[[Poses], None]
 
@@ -35,14 +36,7 @@ def check_output(path: Path) -> None:
     Raises:
         DataError: If not.
     """
-    if path.suffix.lower() not in _WRITERS:
-        raise DataError(path, '--out',
-                        f'a name ending in {" or ".join(_WRITERS)}',
-                        repr(path.suffix))
-    if path.is_dir() or not path.parent.is_dir():
-        raise DataError(path, '--out', 'a file in an existing folder',
-                        'a folder' if path.is_dir() else
-                        f'no folder {path.parent}')
+    check_out(path, tuple(_WRITERS))
 
 
 @contextmanager

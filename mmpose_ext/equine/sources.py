@@ -91,7 +91,7 @@ class PictureSource:
                     raise
                 self.skipped.append(picture.path)
                 continue
-            yield self._locate(picture, image), image
+            yield locate_horses(picture, image, self.detector), image
 
     def read(self, picture: Picture) -> Array:
         """Pixels of a picture, (H, W, 3) BGR uint8.
@@ -103,16 +103,26 @@ class PictureSource:
             return self.video.read(picture.frame)
         return read_image(picture.path)
 
-    def _locate(self, picture: Picture, image: Array) -> Picture:
-        if picture.boxes is not None:
-            return picture
-        if self.detector is not None:
-            boxes, scores = self.detector(image)
-        else:
-            height, width = image.shape[:2]
-            boxes = np.array([[0, 0, width, height]], np.float32)
-            scores = np.ones(1, np.float32)
-        return replace(picture, boxes=boxes, box_scores=scores)
+
+def locate_horses(picture: Picture, image: Array,
+                  detector: Detector | None = None) -> Picture:
+    """Fill in the boxes of a picture that has none yet.
+
+    Args:
+        picture (Picture): The picture.
+        image (ndarray): Its pixels.
+        detector (Detector, optional): Finds the horses. Defaults to None:
+            the whole picture is taken for one.
+    """
+    if picture.boxes is not None:
+        return picture
+    if detector is not None:
+        boxes, scores = detector(image)
+    else:
+        height, width = image.shape[:2]
+        boxes = np.array([[0, 0, width, height]], np.float32)
+        scores = np.ones(1, np.float32)
+    return replace(picture, boxes=boxes, box_scores=scores)
 
 
 def open_source(path: Path,

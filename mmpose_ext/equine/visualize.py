@@ -13,6 +13,7 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.progress import track
 
+from mmpose_ext.command_options import check_least, check_out
 from mmpose_ext.drawing import contact_sheet
 from mmpose_ext.equine.horse26 import NAMES
 from mmpose_ext.equine.inference import (
@@ -243,7 +244,8 @@ def write_comparisons(folder: Path, found: Sequence[Comparison],
              for one in chosen],
             _COLUMNS, [one.caption() for one in chosen],
             f'The {name} {len(chosen)} of {len(ranked)}: truth left, '
-            'prediction right; mean error in % of the horse')
+            'prediction right, red lines to the truth; mean error in % of '
+            'the horse')
         _write(folder / f'{name}.jpg', painter.add_legend(sheet))
     (folder / 'pictures').mkdir()
     digits = len(str(len(ranked)))
@@ -298,8 +300,7 @@ def _check(arguments: argparse.Namespace, source: PictureSource,
            compare: bool) -> None:
     """Find out what cannot be done before it takes time."""
     out: Path = arguments.out
-    if arguments.worst is not None and arguments.worst < 1:
-        raise DataError(out, '--worst', 'at least 1', str(arguments.worst))
+    check_least(out, arguments, worst=1)
     if compare and source.pictures[0].truth is None:
         raise DataError(arguments.input, '--ann', 'a COCO keypoint file and '
                         'its own boxes', 'no annotated points')
@@ -309,14 +310,6 @@ def _check(arguments: argparse.Namespace, source: PictureSource,
     elif _is_picture(arguments.input):
         suffixes = IMAGE_SUFFIXES
     else:
-        if not arguments.overwrite and out.is_dir() and any(out.iterdir()):
-            raise DataError(out, '--out', 'a new folder',
-                            'a folder with content', '--overwrite it')
         suffixes = ()
-    if suffixes and out.suffix.lower() not in suffixes:
-        raise DataError(out, '--out',
-                        f'a name ending in {" or ".join(suffixes)}',
-                        repr(out.suffix))
-    if not out.resolve().parent.is_dir():
-        raise DataError(out, '--out', 'a path in an existing folder',
-                        f'no folder {out.parent}')
+    # a picture or a video is replaced, a folder if asked to
+    check_out(out, suffixes, overwrite=bool(suffixes) or arguments.overwrite)

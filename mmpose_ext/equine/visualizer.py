@@ -243,6 +243,8 @@ def draw_comparison(image: Array,
     """Truth on the left; on the right the prediction.
 
     Thin red lines lead from each predicted point to where it should be.
+    Points without a truth are left out: nothing taught a network to place
+    them.
 
     Args:
         image (ndarray): (H, W, 3) BGR uint8.
@@ -271,15 +273,16 @@ def draw_comparison(image: Array,
 
     if boxes is not None:
         boxes = enlarge(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+    keypoints = np.where(np.isfinite(truth).all(-1, keepdims=True),
+                         keypoints, np.nan)
     left = draw_poses(large, enlarge(truth), truth_seen, boxes, pen)
     right = draw_poses(large, enlarge(keypoints), scores, boxes, pen)
     for start, end in zip(enlarge(keypoints).reshape(-1, 2),
                           enlarge(truth).reshape(-1, 2), strict=True):
         if np.isfinite([*start, *end]).all():
             _line(right, start, end, (40, 40, 255), max(1, height // 300))
-    for panel, text in ((left, 'truth'),
-                        (right, 'prediction, red: to the truth')):
-        unit = height / 38
+    for panel, text in (left, 'truth'), (right, 'prediction'):
+        unit = max(height / 38, 7.)
         _label(panel, text, np.array([unit, 2 * unit]), .7 * unit)
     gap = np.full((height, 4, 3), _BAND, np.uint8)
     return np.concatenate([left, gap, right], 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
+from mmpose.structures import PoseDataSample
 from torch.utils.data import DataLoader, Dataset
 
 from mmpose_ext.handobject.hand import METAINFO, SIDES, root_relative
@@ -29,7 +30,7 @@ from mmpose_ext.handobject.photographs import (
 )
 from mmpose_ext.registry import MODELS
 from mmpose_ext.storage import DataError
-from mmpose_ext.training import choose_device, load_whole
+from mmpose_ext.training import choose_device, in_batches, load_whole
 
 Array = np.ndarray
 Found = dict[str, Any]
@@ -77,6 +78,7 @@ class HandObjectInferencer:
                          if step['type'] not in _LABEL_TRANSFORMS]
         self.device = choose_device(device)
         self.model = _load_model(config, checkpoint).to(self.device)
+        self._cut = _Cutter(self.pipeline, self.mirror_left)
 
     def __call__(self,
                  image: Any,
@@ -156,24 +158,57 @@ class HandObjectInferencer:
         Raises:
             DataError: As :meth:`__call__`.
         """
-        samples = _Samples(photographs, self.pipeline, self.mirror_left)
         loader = DataLoader(
-            samples, batch_size, num_workers=workers,
-            collate_fn=_collate)
+            _Samples(photographs, self._cut), batch_size,
+            num_workers=workers, collate_fn=_collate)
         rows = iter(photographs)
         for batch in loader:
-            known = batch.pop('known')
-            with torch.inference_mode():
-                results = self.model.test_step(batch)
-            for result, extra in zip(results, known, strict=True):
-                yield self._collect(result.pred_instances,
-                                    {**extra, 'photograph': next(rows)})
+            for sample, known in self._run(batch):
+                yield self._collect(sample.pred_instances,
+                                    {**known, 'photograph': next(rows)})
 
-    def _collect(self, instances: Any, extra: Mapping[str, Any]) -> Found:
+    def stream(self, photographs: Iterable[Photograph],
+               batch_size: int = BATCH) -> Iterator[PoseDataSample]:
+        """Predict as MMPose's estimators do, maybe without an end.
+
+        Args:
+            photographs (Iterable[Photograph]): No more than a batch is read
+                ahead.
+            batch_size (int): Photographs at a time. Defaults to 16.
+
+        Yields:
+            PoseDataSample: The estimator's, ``pred_instances`` as NumPy
+            arrays. Beside it ``joints`` (1, 21, 3) m about the wrist and, as
+            metainfo, ``metric_depth`` and ``bbox``, see :meth:`predict`.
+
+        Raises:
+            DataError: As :meth:`__call__`; what came before is given first.
+        """
+        for batch in in_batches(map(self._cut, photographs), batch_size):
+            for sample, known in self._run(_collate(batch)):
+                found = sample.pred_instances.numpy()
+                self._check(found)
+                found.joints = root_relative(found.keypoints_cam)
+                sample.pred_instances = found
+                sample.set_metainfo({
+                    name: known[name] for name in ('metric_depth', 'bbox')})
+                yield sample
+
+    def _run(self, batch: dict[str, Any]) -> Iterator[tuple[Any, Found]]:
+        """Results of a batch, and what is known of their photographs."""
+        known = batch.pop('known')
+        with torch.inference_mode():
+            results = self.model.test_step(batch)
+        return zip(results, known, strict=True)
+
+    def _check(self, instances: Any) -> None:
         if 'keypoints_cam' not in instances:
             raise DataError(self.config.filename or 'config', 'model.head',
                             'a head that finds joints in space',
                             'predictions without keypoints_cam')
+
+    def _collect(self, instances: Any, extra: Mapping[str, Any]) -> Found:
+        self._check(instances)
         found: Found = {
             name: _numbers(instances[name])
             for name in _FIELDS if name in instances}
@@ -182,20 +217,14 @@ class HandObjectInferencer:
         return {**found, **extra}
 
 
-class _Samples(Dataset):
+class _Cutter:
     """Photographs as the model takes them; pickles for workers."""
 
-    def __init__(self, photographs: Sequence[Photograph],
-                 pipeline: Sequence[dict], mirror_left: bool) -> None:
-        self.photographs = photographs
+    def __init__(self, pipeline: Sequence[dict], mirror_left: bool) -> None:
         self.pipeline = Compose(pipeline)
         self.mirror_left = mirror_left
 
-    def __len__(self) -> int:
-        return len(self.photographs)
-
-    def __getitem__(self, row: int) -> dict[str, Any]:
-        photograph = self.photographs[row]
+    def __call__(self, photograph: Photograph) -> dict[str, Any]:
         if photograph.side not in SIDES:
             raise DataError(photograph.source, 'side', 'right or left',
                             repr(photograph.side))
@@ -210,7 +239,8 @@ class _Samples(Dataset):
         side = SIDES.index(photograph.side)
         sample = self.pipeline(dict(
             img=image,
-            img_path=photograph.source,
+            img_path=(str(photograph.image) if isinstance(
+                photograph.image, Path) else None),
             img_id=photograph.number,
             id=photograph.number,
             bbox=np.asarray(box, np.float32)[None],
@@ -224,6 +254,20 @@ class _Samples(Dataset):
             camera_matrix=matrix, metric_depth=photograph.matrix is not None,
             bbox=np.asarray(box), side=photograph.side)
         return sample
+
+
+class _Samples(Dataset):
+    """Photographs, each cut when asked for."""
+
+    def __init__(self, photographs: Sequence[Photograph],
+                 cut: _Cutter) -> None:
+        self.photographs, self.cut = photographs, cut
+
+    def __len__(self) -> int:
+        return len(self.photographs)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return self.cut(self.photographs[row])
 
 
 def _collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:

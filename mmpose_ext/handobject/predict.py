@@ -8,31 +8,27 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
 
+from mmpose_ext.command_options import (
+    add_device_option,
+    check_least,
+    check_out,
+)
 from mmpose_ext.drawing.grid import write_picture
-from mmpose_ext.handobject.box_files import read_boxes
-from mmpose_ext.handobject.datasets import BOX_COLUMNS
 from mmpose_ext.handobject.dexycb_splits import SETUPS, is_keyframe
 from mmpose_ext.handobject.hand import SIDES, root_relative
 from mmpose_ext.handobject.index_columns import DEXYCB
-from mmpose_ext.handobject.index_files import HandObjectIndex, read_index
 from mmpose_ext.handobject.inference import (
     BATCH,
     Found,
     HandObjectInferencer,
 )
-from mmpose_ext.handobject.photographs import (
-    Photograph,
-    list_photographs,
-    photographs_of,
-    read_camera,
-)
+from mmpose_ext.handobject.photographs import list_photographs, read_camera
 from mmpose_ext.handobject.prediction_files import (
     FIELDS,
     FILE,
@@ -45,9 +41,12 @@ from mmpose_ext.handobject.result_files import (
     write_hand_poses,
 )
 from mmpose_ext.handobject.scene_pictures import Scene, draw_scene
-from mmpose_ext.handobject.scene_sources import (
-    ObjectBounds,
-    labels_of,
+from mmpose_ext.handobject.scene_sources import ObjectBounds, labels_of
+from mmpose_ext.handobject.tasks import (
+    INDEX_SUFFIX,
+    Task,
+    open_index,
+    spread,
 )
 from mmpose_ext.progress import prediction_progress
 from mmpose_ext.storage import (
@@ -61,7 +60,6 @@ from mmpose_ext.storage.plain_files import sha256_of
 Array = np.ndarray
 
 HPE, BOP, PICTURES = 'hpe.txt', 'bop.csv', 'pictures'
-INDEX_SUFFIX = '.npz'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,9 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--workers', type=int, default=0, metavar='N',
         help='processes that read and cut photographs (default: 0, none but '
         'this one)')
-    parser.add_argument(
-        '--device', default='auto',
-        help='auto, cpu, cuda, cuda:1, ... (default: auto)')
+    add_device_option(parser)
     parser.add_argument(
         '--overwrite', action='store_true', help='replace the folder')
 
@@ -122,29 +118,6 @@ def add_root_argument(parser: argparse.ArgumentParser) -> None:
         '--data-root', type=Path, metavar='DIR',
         help="of an index: the pictures' folder (default: the one above the "
         "index's folder if that is called index, else the index's own)")
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What is to be predicted.
-
-    Attributes:
-        photographs: In order.
-        index: Where they are from, if they are.
-        rows: (N,) their rows of the index; empty without one.
-        root: Folder that their names are relative to.
-    """
-
-    photographs: Sequence[Photograph]
-    index: HandObjectIndex | None
-    rows: Array
-    root: Path
-
-    def truth(self) -> Array | None:
-        """Labelled joints (N, 21, 3) m; None without an index."""
-        if self.index is None:
-            return None
-        return np.asarray(self.index['joints_cam'][self.rows])
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
@@ -243,38 +216,12 @@ def draw(folder: Path, task: Task, count: int) -> None:
             draw_scene(scene))
 
 
-def spread(total: int, count: int) -> list[int]:
-    """At most `count` numbers below `total`, evenly spread."""
-    return np.unique(np.linspace(0, total - 1, min(count, total)).astype(
-        int)).tolist()
-
-
-def root_of_index(path: Path, root: Path | None) -> Path:
-    """Data root of an index; see ``--data-root``."""
-    if root is not None:
-        return root
-    folder = path.absolute().parent
-    return folder.parent if folder.name == 'index' else folder
-
-
 def _check(arguments: argparse.Namespace) -> None:
     """Find out what cannot be done before it takes time."""
-    for name, least in (('every', 1), ('limit', 1), ('pictures', 0),
-                        ('batch_size', 1), ('workers', 0)):
-        value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise DataError(arguments.input, f'--{name.replace("_", "-")}',
-                            f'at least {least}', str(value))
-    out: Path = arguments.out
-    if not out.resolve().parent.is_dir():
-        raise DataError(out, '--out', 'a path in an existing folder',
-                        f'no folder {out.parent}')
-    if out.is_file():
-        raise DataError(out, '--out', 'a folder', 'a file')
-    if not arguments.overwrite and out.is_dir() and any(out.iterdir()):
-        raise DataError(out, '--out', 'a new folder',
-                        'a folder with content', '--overwrite replaces it')
-    refuse_other_content(out, [FILE, HPE, BOP, PICTURES])
+    check_least(arguments.input, arguments, every=1, limit=1, pictures=0,
+                batch_size=1, workers=0)
+    check_out(arguments.out, overwrite=arguments.overwrite)
+    refuse_other_content(arguments.out, [FILE, HPE, BOP, PICTURES])
 
 
 def _open(config: Config, arguments: argparse.Namespace) -> Task:
@@ -297,20 +244,8 @@ def _open(config: Config, arguments: argparse.Namespace) -> Task:
         if getattr(arguments, name) is not None:
             raise DataError(path, f'--{name}', 'pictures as INPUT',
                             'an index, which has its own')
-    index = read_index(path)
-    root = root_of_index(path, arguments.data_root)
-    index.check_root(root)
-    rows = np.flatnonzero(index['hand_valid']
-                          & (index['frame'] % arguments.every == 0))
-    if not len(rows):
-        raise DataError(path, 'hand_valid', 'frames with a hand', 'none')
-    if arguments.limit is not None:
-        rows = rows[spread(len(rows), arguments.limit)]
-    mode = config.test_dataloader.dataset.get('bbox_mode', 'hand')
-    column: str | Array = BOX_COLUMNS[mode]
-    if arguments.boxes is not None:
-        column, _ = read_boxes(arguments.boxes, index['id'][rows])
-    return Task(photographs_of(index, rows, root, column), index, rows, root)
+    return open_index(config, path, arguments.data_root, arguments.every,
+                      arguments.limit, arguments.boxes)
 
 
 def _write_results(folder: Path, task: Task,

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.progress import track
 
+from mmpose_ext.command_options import check_least, check_out
 from mmpose_ext.drawing import contact_sheet
 from mmpose_ext.drawing.grid import write_picture
 from mmpose_ext.handobject.drawing import HandObjectPose
@@ -23,12 +24,7 @@ from mmpose_ext.handobject.index_files import HandObjectIndex, read_index
 from mmpose_ext.handobject.objects import ycb_name
 from mmpose_ext.handobject.photographs import IMAGE_SUFFIXES, read_picture
 from mmpose_ext.handobject.pose_errors import joint_errors_mm, object_errors
-from mmpose_ext.handobject.predict import (
-    INDEX_SUFFIX,
-    add_root_argument,
-    root_of_index,
-    spread,
-)
+from mmpose_ext.handobject.predict import add_root_argument
 from mmpose_ext.handobject.prediction_files import (
     FILE,
     HandObjectPredictions,
@@ -36,6 +32,7 @@ from mmpose_ext.handobject.prediction_files import (
 )
 from mmpose_ext.handobject.scene_pictures import TILE, Scene, draw_scene
 from mmpose_ext.handobject.scene_sources import ObjectBounds, labels_of
+from mmpose_ext.handobject.tasks import INDEX_SUFFIX, root_of_index, spread
 from mmpose_ext.storage import (
     DataError,
     VideoWriter,
@@ -47,6 +44,7 @@ Array = np.ndarray
 
 MOVIE_SUFFIX = '.mp4'
 _ON_SHEET = 12
+_LEGEND = 'yellow joint: touches   bright box: held'
 _FPS = 30.  # of DexYCB's cameras
 # what the worst are the worst by: unit, and text
 ERRORS = {'hand': 'mm', 'object': 'mm', 'rotation': 'deg'}
@@ -115,7 +113,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     chosen = _choose(gallery, arguments)
     out: Path = arguments.out
     if out.suffix.lower() in IMAGE_SUFFIXES:
-        write_picture(out, gallery.sheet(chosen, out.name))
+        write_picture(out, gallery.sheet(chosen, _LEGEND))
     elif out.suffix.lower() == MOVIE_SUFFIX:
         _write_movie(gallery, chosen, out, arguments.fps)
     else:
@@ -371,24 +369,11 @@ def _check(arguments: argparse.Namespace) -> None:
         if given and not is_index:
             raise DataError(source, name, 'an index (.npz) as INPUT',
                             'pictures')
-    for name, least in (('every', 1), ('limit', 1), ('worst', 1),
-                        ('tile', 64)):
-        value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise DataError(out, f'--{name}', f'at least {least}', str(value))
+    check_least(out, arguments, every=1, limit=1, worst=1, tile=64)
     if not 0 < arguments.fps < math.inf:
         raise DataError(out, '--fps', 'above 0', str(arguments.fps))
     if arguments.worst is not None and not (arguments.labels
                                             and len(inputs) == 2):
         raise DataError(out, '--worst', 'predictions and --labels', 'not both')
-    suffix = out.suffix.lower()
-    if suffix and suffix not in (*IMAGE_SUFFIXES, MOVIE_SUFFIX):
-        raise DataError(out, '--out', 'a name ending in .png, .jpg or .mp4, '
-                        'or a folder', repr(out.suffix))
-    if not out.resolve().parent.is_dir():
-        raise DataError(out, '--out', 'a path in an existing folder',
-                        f'no folder {out.parent}')
-    if not arguments.overwrite and (
-            out.is_file() or out.is_dir() and any(out.iterdir())):
-        raise DataError(out, '--out', 'a new name', 'something with content',
-                        '--overwrite replaces it')
+    check_out(out, (*IMAGE_SUFFIXES, MOVIE_SUFFIX), folder=True,
+              overwrite=arguments.overwrite)

@@ -1,18 +1,23 @@
 """What MMEngine writes beside a training's log: its config and its text log.
 
-Both are read without MMEngine, in milliseconds: the config's dump consists of
-literals alone.
+Both are read without MMEngine, in milliseconds, and nothing in them is run:
+the text of a config consists of literals alone.
 """
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _GPUS = re.compile(rb'GPU number: (\d+)')
 _PLACE = re.compile(rb'Epoch\(train\)\s*\[\d+\]\[\s*\d+/(\d+)\]')
 _HEAD, _TAIL = 8192, 65536  # bytes
+_NUMBERS = {'inf': float('inf'), 'nan': float('nan')}
+# a set or a dict may be written with what has no hash
+_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, RecursionError,
+               MemoryError)
 
 
 def read_dumped_config(path: Path) -> dict[str, Any]:
@@ -29,13 +34,40 @@ def read_dumped_config(path: Path) -> dict[str, Any]:
     """
     try:
         tree = ast.parse(path.read_text('utf-8'))
-    except (OSError, SyntaxError, ValueError, RecursionError):
+        return {
+            target.id: _evaluate(node.value, lambda unknown: None)
+            for node in tree.body if isinstance(node, ast.Assign)
+            for target in node.targets if isinstance(target, ast.Name)
+        }
+    except _UNREADABLE:
         return {}
-    return {
-        target.id: _literal(node.value)
-        for node in tree.body if isinstance(node, ast.Assign)
-        for target in node.targets if isinstance(target, ast.Name)
-    }
+
+
+def parse_config_text(text: str) -> dict[str, Any]:
+    """Values in the text that MMEngine makes of a config.
+
+    Args:
+        text (str): Assignments of literals, ``dict(...)`` and containers of
+            such to names.
+
+    Raises:
+        ValueError: If there is anything else.
+    """
+
+    def refuse(node: ast.AST) -> NoReturn:
+        raise ValueError(f'line {getattr(node, "lineno", 0)}: '
+                         f'{ast.unparse(node)[:80]}')
+
+    values = {}
+    try:
+        for node in ast.parse(text).body:
+            if not (isinstance(node, ast.Assign) and len(node.targets) == 1
+                    and isinstance(node.targets[0], ast.Name)):
+                refuse(node)
+            values[node.targets[0].id] = _evaluate(node.value, refuse)
+    except _UNREADABLE as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+    return values
 
 
 def look_up(config: Any, *keys: str) -> Any:
@@ -70,18 +102,33 @@ def read_text_log(path: Path) -> dict[str, int]:
     return found
 
 
-def _literal(node: ast.expr) -> Any:
-    """Value of a literal, of ``dict(...)`` and of containers of them."""
-    if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict':
-        return {word.arg: _literal(word.value) for word in node.keywords
-                if word.arg is not None}
-    if isinstance(node, ast.Dict):
-        return {_literal(key): _literal(value)
+def _evaluate(node: ast.expr, unknown: Callable[[ast.expr], Any]) -> Any:
+    """Value of what a config's text consists of; else what `unknown` says."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Name) and node.id in _NUMBERS:
+        return _NUMBERS[node.id]
+    if isinstance(node, ast.List):
+        return [_evaluate(item, unknown) for item in node.elts]
+    if isinstance(node, ast.Tuple):
+        return tuple(_evaluate(item, unknown) for item in node.elts)
+    if isinstance(node, ast.Set):
+        return {_evaluate(item, unknown) for item in node.elts}
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        return {_evaluate(key, unknown): _evaluate(value, unknown)
                 for key, value in zip(node.keys, node.values, strict=True)
-                if isinstance(key, ast.Constant)}
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return [_literal(item) for item in node.elts]
-    try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, MemoryError, RecursionError):
-        return None
+                if key is not None}
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        called = (node.func.id, *map(type, node.args))
+        if called == ('dict', ast.Dict) and not node.keywords:
+            return _evaluate(node.args[0], unknown)
+        if called == ('dict', ) and all(word.arg for word in node.keywords):
+            return {str(word.arg): _evaluate(word.value, unknown)
+                    for word in node.keywords}
+        if called == ('set', ) and not node.keywords:
+            return set()
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        number = _evaluate(node.operand, unknown)
+        if isinstance(number, int | float):
+            return -number
+    return unknown(node)

@@ -10,7 +10,7 @@ from mmpose_ext.training.activation_checkpointing import (
     ActivationCheckpointHook,
 )
 from mmpose_ext.training.averaging import AutoEMAHook
-from mmpose_ext.training.batching import pass_batch
+from mmpose_ext.training.batching import in_batches, pass_batch
 from mmpose_ext.training.checkpoint import (
     AtomicLocalBackend,
     ResumableCheckpointHook,
@@ -85,8 +85,8 @@ __all__ = [
     'StageWiseOptimWrapperConstructor', 'WarmupLR', 'bare_model',
     'build_serial_loader', 'check_config', 'choose_device', 'draw_seeds',
     'find_stages', 'find_whole_checkpoint', 'hash_words', 'hashed_normal',
-    'hashed_uniform', 'keypoint_names', 'load_whole', 'log_parameter_table',
-    'naming_hint', 'origin_table', 'parameter_table', 'pass_batch',
-    'require_loaded', 'seed_generators', 'seeded_generators',
+    'hashed_uniform', 'in_batches', 'keypoint_names', 'load_whole',
+    'log_parameter_table', 'naming_hint', 'origin_table', 'parameter_table',
+    'pass_batch', 'require_loaded', 'seed_generators', 'seeded_generators',
     'select_parameters', 'state_of', 'text_table'
 ]

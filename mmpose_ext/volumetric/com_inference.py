@@ -26,12 +26,13 @@ class LocatedCom(NamedTuple):
     """Middles of I animals at T time points seen in V views.
 
     Attributes:
-        com: (T, I, 3) mm, NaN where too few views agree.
-        error_px: (T, I) root mean square of the distances between a middle's
-            projections and where the views see it, in px of the frames.
-        num_views: (T, I) views that agree.
-        scores: (T, I, V) peaks of the views' maps, about 1 when sure; of a
-            map that animals share, 0 in views that are not used.
+        com: (T, I, 3) float64 mm, NaN where too few views agree.
+        error_px: (T, I) float32, root mean square of the distances between a
+            middle's projections and where the views see it, in px of the
+            frames.
+        num_views: (T, I) int16, views that agree.
+        scores: (T, I, V) float32, peaks of the views' maps, about 1 when
+            sure; of a map that animals share, 0 in views that are not used.
     """
 
     com: Array
@@ -99,8 +100,11 @@ class ComLocator:
         scores = np.moveaxis(scores.reshape(shape), 1, 0)
         found, scores = join_views(reduced, pixels, scores,
                                    self.reduction.factor, **self.settings)
-        return LocatedCom(found.points, found.errors_px, found.used.sum(0),
-                          np.moveaxis(scores, 0, -1))
+        return LocatedCom(
+            np.asarray(found.points, np.float64),
+            np.asarray(found.errors_px, np.float32),
+            found.used.sum(0).astype(np.int16),
+            np.moveaxis(scores, 0, -1).astype(np.float32))
 
     def _find(self, frames: Sequence[Array]) -> tuple[Array, Array]:
         """Pixels (N, I, 2) of reduced frames and scores (N, I)."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,15 @@ import numpy as np
 from mmengine.config import Config
 from torch import nn
 
+from mmpose_ext.command_options import add_device_option, check_least
 from mmpose_ext.storage import DataError
 from mmpose_ext.storage.com3d import ComTrack, write_com3d
 from mmpose_ext.storage.matlab import cell
 from mmpose_ext.storage.plain_files import sha256_of
-from mmpose_ext.training import choose_device
+from mmpose_ext.training import choose_device, keypoint_names
 from mmpose_ext.volumetric.body_centres import centroids, list_ids
+from mmpose_ext.volumetric.com_inference import ComLocator, link_com
 from mmpose_ext.volumetric.estimator import DannceEstimator
-from mmpose_ext.volumetric.individual_files import list_files
 from mmpose_ext.volumetric.inference import DanncePredictor, load_model
 from mmpose_ext.volumetric.prediction_files import (
     COM_MAT,
@@ -41,11 +41,13 @@ from mmpose_ext.volumetric.prediction_plan import (
     choose_rows,
     digest_of_settings,
     fingerprint_of,
-    read_centres,
+    open_for_prediction,
 )
-from mmpose_ext.volumetric.recordings import Recording, open_recording
+from mmpose_ext.volumetric.recordings import Recording
 from mmpose_ext.volumetric.streaming import (
+    BATCH,
     BLOCK,
+    MIN_VIEWS,
     BlockStore,
     Predict,
     Views,
@@ -86,11 +88,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='average poses over N grids turned about z; N times the work '
         '(default: 1)')
     parser.add_argument(
-        '--batch-size', type=int, default=4, metavar='N',
-        help='time points at a time (default: 4)')
-    parser.add_argument(
-        '--device', default='auto',
-        help='auto, cpu, cuda, cuda:1, ... (default: auto)')
+        '--batch-size', type=int, default=BATCH, metavar='N',
+        help=f'time points at a time (default: {BATCH})')
+    add_device_option(parser)
     again = parser.add_mutually_exclusive_group()
     again.add_argument(
         '--resume', action='store_true',
@@ -101,7 +101,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Predict, write and summarise."""
-    _check_numbers(arguments)
+    check_least(arguments.recording, arguments, start=0, every=1,
+                turn_average=1, batch_size=1)
     device = choose_device(arguments.device)
     model = load_model(config, arguments.checkpoint, device)
     poses = isinstance(model, DannceEstimator)
@@ -110,7 +111,8 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
             config.filename or 'config',
             '--com' if arguments.com else '--turn-average',
             'a config for poses', 'one that finds centres of mass')
-    recording = _open(config, arguments, poses)
+    recording = open_for_prediction(config, arguments.recording,
+                                    arguments.com, poses)
     try:
         rows, skipped = choose_rows(recording, arguments.start,
                                     arguments.stop, arguments.every, poses)
@@ -161,58 +163,14 @@ def pose_predictor(model: nn.Module, recording: Recording,
 def com_predictor(model: nn.Module, config: Config,
                   recording: Recording) -> Predict:
     """What finds centres of mass at a recording's time points."""
-    # here, since poses need none of it
-    from mmpose_ext.volumetric.com_inference import ComLocator
     locator = ComLocator(model, config)
 
     def predict(images: list[Views], rows: Array) -> dict[str, Array]:
-        com, error_px, num_views, scores = locator.locate(
-            images, recording.cameras)
-        return dict(sample_ids=recording.sample_ids[rows],
-                    com=np.asarray(com, np.float64),
-                    error_px=np.asarray(error_px, np.float32),
-                    num_views=np.asarray(num_views, np.int16),
-                    scores=np.asarray(scores, np.float32))
+        return dict(
+            locator.locate(images, recording.cameras)._asdict(),
+            sample_ids=recording.sample_ids[rows])
 
     return predict
-
-
-def _check_numbers(arguments: argparse.Namespace) -> None:
-    for name, least in (('start', 0), ('every', 1), ('turn_average', 1),
-                        ('batch_size', 1)):
-        value = getattr(arguments, name)
-        if value < least:
-            raise DataError(arguments.recording,
-                            f'--{name.replace("_", "-")}',
-                            f'at least {least}', str(value))
-
-
-def _open(config: Config, arguments: argparse.Namespace,
-          poses: bool) -> Recording:
-    """The recording, read as the config's data set reads recordings."""
-    options = dict(
-        config.test_dataloader.dataset.get('recording_settings') or {})
-    if poses:
-        options.setdefault('num_keypoints', config.model.head.num_keypoints)
-    if poses and arguments.com is None:
-        com_file = options.get('com_file')
-        for path in list_files(arguments.recording, com_file, 'com_file'
-                               ) if com_file else ():
-            if not path.is_file():
-                raise DataError(
-                    path, 'file', 'the centres of mass that the config names',
-                    'nothing', 'predict them by a com config, and name the '
-                    'file by --com')
-        return open_recording(arguments.recording, **options)
-    window = options.pop('com_median_window', None)
-    limit_mm = options.pop('com_limit_mm', None)
-    # what is found, or given, need not be in the recording, or right there
-    options.update(com_file=None, com_source='labels')
-    recording = open_recording(arguments.recording, **options)
-    if not poses:
-        return recording
-    return replace(recording, com=read_centres(
-        arguments.com, recording, window, limit_mm))
 
 
 def _plan(config: Config, arguments: argparse.Namespace,
@@ -244,9 +202,8 @@ def _predict(plan: PredictionPlan, recording: Recording, predict: Predict,
     done = min(store.count * BLOCK, len(plan.rows))
     began = time.perf_counter()
     poses = plan.kind == 'poses'
-    # a place in space needs two views
     predict_blocks(recording, plan.rows, predict, store, BLOCK, batch,
-                   'poses' if poses else 'centres of mass', min_views=2)
+                   'poses' if poses else 'centres of mass', MIN_VIEWS)
     seconds = time.perf_counter() - began
     text = f'time points       {len(plan.rows)}'
     if done:
@@ -281,14 +238,14 @@ def _metadata(plan: PredictionPlan, recording: Recording) -> dict[str, Any]:
 
 def _write_poses(plan: PredictionPlan, recording: Recording,
                  model: Any, found: Results) -> list[str]:
-    names = DanncePredictor(model).keypoint_names
     fps = recording.fps
     time_of = recording.frames[plan.rows, 0] / (fps or 1)
     predictions = PosePredictions(
         source=recording.folder, sample_ids=found['sample_ids'],
         points=found['points'], scores=found['scores'],
         spread=found['spread'], com=found['com'],
-        cameras=recording.cameras.names, keypoints=names)
+        cameras=recording.cameras.names,
+        keypoints=keypoint_names(model.dataset_meta))
     files = write_predictions(plan.out, predictions, time_of, fps,
                               _metadata(plan, recording),
                               found.get('initial'))
@@ -305,7 +262,6 @@ def _write_poses(plan: PredictionPlan, recording: Recording,
 
 def _write_com(plan: PredictionPlan, recording: Recording, config: Config,
                found: Results) -> list[str]:
-    from mmpose_ext.volumetric.com_inference import link_com
     path = plan.out / COM_FILE
     lines: list[str] = []
     notes: dict[str, Array] = {}

@@ -5,11 +5,12 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config
 
 from mmpose_ext import __version__
 from mmpose_ext.storage import DataError, atomic_file, refuse_to_replace
@@ -23,7 +24,7 @@ from mmpose_ext.volumetric.individual_files import (
     join_centres,
     list_files,
 )
-from mmpose_ext.volumetric.recordings import Recording
+from mmpose_ext.volumetric.recordings import Recording, open_recording
 from mmpose_ext.volumetric.streaming import BlockStore, check_fingerprint
 
 Array = np.ndarray
@@ -106,6 +107,46 @@ class PredictionPlan:
         store.remove()
 
 
+def open_for_prediction(config: Config, folder: Path, com: Path | None,
+                        poses: bool) -> Recording:
+    """Open a recording as the config's data set opens recordings.
+
+    Args:
+        config (Config): Of the training.
+        folder (Path): The recording.
+        com (Path, optional): Of poses, ``com3d.mat`` with the centres of
+            mass, or a pattern of several, see :func:`read_centres`. None:
+            the recording's own.
+        poses (bool): Whether the config is one for poses, which need them.
+
+    Raises:
+        DataError: If something is missing, damaged, or does not fit.
+    """
+    options = dict(
+        config.test_dataloader.dataset.get('recording_settings') or {})
+    if poses:
+        options.setdefault('num_keypoints', config.model.head.num_keypoints)
+    if poses and com is None:
+        com_file = options.get('com_file')
+        for path in list_files(folder, com_file, 'com_file'
+                               ) if com_file else ():
+            if not path.is_file():
+                raise DataError(
+                    path, 'file', 'the centres of mass that the config names',
+                    'nothing', 'predict them by a com config, and name the '
+                    'file by --com')
+        return open_recording(folder, **options)
+    window = options.pop('com_median_window', None)
+    limit_mm = options.pop('com_limit_mm', None)
+    # what is found, or given, need not be in the recording, or right there
+    options.update(com_file=None, com_source='labels')
+    recording = open_recording(folder, **options)
+    if com is None:
+        return recording
+    return replace(recording, com=read_centres(
+        com, recording, window, limit_mm))
+
+
 def choose_rows(recording: Recording, start: int, stop: int | None,
                 every: int, need_com: bool) -> tuple[Array, int]:
     """Time points to predict.
@@ -128,7 +169,7 @@ def choose_rows(recording: Recording, start: int, stop: int | None,
     rows = np.arange(len(ids))[start:stop:every]
     if not len(rows):
         raise DataError(
-            recording.label_file, '--start, --stop',
+            recording.label_file, 'start, stop',
             f'time points of the recording, 0 to {len(ids) - 1}',
             f'none from {start} to {"the end" if stop is None else stop}')
     if not need_com:

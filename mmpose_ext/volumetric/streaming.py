@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -35,6 +35,8 @@ Views = list[Array | None] | None
 Predict = Callable[[list[Views], Array], Mapping[str, Array]]
 
 AHEAD = 4  # time points decoded while the model works
+BATCH = 4  # time points that the model gets at a time
+MIN_VIEWS = 2  # a place in space needs two
 BLOCK = 100  # time points in a block: what a kill costs at most
 _SHOWN = 3  # errors of frames that are printed as they are met
 _FINGERPRINT = 'fingerprint.json'
@@ -97,6 +99,80 @@ def _decode_ahead(source: FrameSource, rows: Sequence[int] | Array,
     finally:
         for thread in threads:
             thread.shutdown(cancel_futures=True)
+
+
+class TimePoints(NamedTuple):
+    """Some time points as they were read.
+
+    Attributes:
+        rows: (T,) of the recording.
+        images: T lists of V images, None for one that cannot be read; None
+            in place of a list with too few.
+        views_read: (T,) int16, images that could be read.
+        errors: Why others could not.
+    """
+
+    rows: Array
+    images: list[Views]
+    views_read: Array
+    errors: list[DataError]
+
+
+def read_batches(source: FrameSource,
+                 rows: Array,
+                 batch: int,
+                 min_views: int | None = None,
+                 ahead: int = AHEAD,
+                 block: int | None = None
+                 ) -> Generator[TimePoints, None, None]:
+    """Images of time points, some at a time, whether or not all can be read.
+
+    Args:
+        source (FrameSource): The recording.
+        rows (ndarray): Time points, best in rising order.
+        batch (int): Time points at a time.
+        min_views (int, optional): Images of a time point that are enough, of
+            a recording of fewer views all. Defaults to None, all.
+        ahead (int): Time points to decode before they are needed, a batch at
+            least. Defaults to 4.
+        block (int, optional): No batch has time points of two such blocks.
+            Defaults to None.
+
+    Yields:
+        TimePoints: Up to `batch` of them.
+    """
+    total = len(source.videos)
+    enough = total if min_views is None else min(min_views, total)
+    with closing(_decode_ahead(source, rows, max(ahead, batch))) as decoded:
+        first = 0
+        while first < len(rows):
+            limit = len(rows) if block is None else (
+                (first // block + 1) * block)
+            chosen = rows[first:min(first + batch, limit)]
+            errors: list[DataError] = []
+            images = [_collect(item, errors)
+                      for item in islice(decoded, len(chosen))]
+            read = np.array([sum(view is not None for view in views)
+                             for views in images], np.int16)
+            yield TimePoints(chosen, [
+                views if count >= enough else None
+                for views, count in zip(images, read, strict=True)],
+                read, errors)
+            del images  # before the next ones are decoded
+            first += len(chosen)
+
+
+def _collect(images: list[Future[Array]],
+             errors: list[DataError]) -> list[Array | None]:
+    """Images of a time point; why some are missing goes to `errors`."""
+    views: list[Array | None] = []
+    for image in images:
+        try:
+            views.append(image.result())
+        except DataError as error:
+            views.append(None)
+            errors.append(error)
+    return views
 
 
 def fill_blank(views: Sequence[Array | None],
@@ -226,7 +302,7 @@ def predict_blocks(source: FrameSource,
                    predict: Predict,
                    store: BlockStore,
                    block: int = BLOCK,
-                   batch: int = 4,
+                   batch: int = BATCH,
                    description: str = 'predicting',
                    min_views: int | None = None) -> None:
     """Predict what is missing, block by block, with progress on stderr.
@@ -254,51 +330,37 @@ def predict_blocks(source: FrameSource,
         DataError: If no time point of a block has enough frames.
     """
     done = min(store.count * block, len(rows))
-    total = len(source.videos)
-    enough = total if min_views is None else min(min_views, total)
-    errors: list[DataError] = []  # of this block
-    number = count()
-
-    def collect(images: list[Future[Array]]) -> list[Array | None]:
-        views: list[Array | None] = []
-        for image in images:
-            try:
-                views.append(image.result())
-            except DataError as error:
-                views.append(None)
-                errors.append(error)
-                if next(number) < _SHOWN:
-                    progress.console.print(
-                        f'left out: {error}', highlight=False, markup=False,
-                        soft_wrap=True)
-        return views
-
+    shown = 0
+    parts: list[dict[str, Array]] = []  # of this block
+    last_errors: list[DataError] = []
     with (prediction_progress() as progress,
-          closing(_decode_ahead(source, rows[done:], max(AHEAD, batch))
-                  ) as decoded):
+          closing(read_batches(source, rows[done:], batch, min_views,
+                               block=block)) as stream):
         task = progress.add_task(description, total=len(rows),
                                  completed=done)
-        for start in range(done, len(rows), block):
-            parts = []
-            stop = min(start + block, len(rows))
-            for first in range(start, stop, batch):
-                chosen = rows[first:min(first + batch, stop)]
-                images = [collect(item)
-                          for item in islice(decoded, len(chosen))]
-                read = np.array([sum(view is not None for view in views)
-                                 for views in images], np.int16)
-                parts.append({**predict([
-                    views if count >= enough else None
-                    for views, count in zip(images, read, strict=True)],
-                    chosen), 'readable': read >= enough, 'views_read': read})
-                progress.advance(task, len(chosen))
+        for some in stream:
+            for error in some.errors[:max(_SHOWN - shown, 0)]:
+                progress.console.print(
+                    f'left out: {error}', highlight=False, markup=False,
+                    soft_wrap=True)
+            shown += len(some.errors)
+            parts.append({
+                **predict(some.images, some.rows),
+                'readable': np.array([views is not None
+                                      for views in some.images]),
+                'views_read': some.views_read})
+            last_errors = some.errors or last_errors
+            progress.advance(task, len(some.rows))
+            done += len(some.rows)
+            if done % block and done < len(rows):
+                continue
             if not any(part['readable'].any() for part in parts):
-                raise errors[-1]
-            errors.clear()
+                raise last_errors[-1]
             store.add({
                 name: np.concatenate([part[name] for part in parts])
                 for name in parts[0]
             })
+            parts.clear()
 
 
 def _short(value: Any) -> str:

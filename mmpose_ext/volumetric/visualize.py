@@ -8,13 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 from rich.console import Console
 from rich.progress import track
 
-from mmpose_ext.drawing import contact_sheet
+from mmpose_ext.command_options import check_least, check_out
+from mmpose_ext.drawing import contact_sheet, write_picture
 from mmpose_ext.storage import (
     DataError,
     VideoWriter,
@@ -216,9 +216,7 @@ class PoseMovie:
             [drawn[int(index)] for index in picked.values()], 1,
             [f'{name} of {len(ranked)}: {errors[index]:.2f} mm'
              for name, index in picked.items()])
-        if not cv2.imwrite(str(path), sheet):
-            raise DataError(path, 'file', 'a picture that can be written',
-                            f'{sheet.shape[1]} x {sheet.shape[0]} px')
+        write_picture(path, sheet)
 
 
 def follow(poses: Array, window: int) -> Array:
@@ -255,25 +253,12 @@ def _usual_step(frames: Array) -> float:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Find out what cannot be done before it takes time."""
-    for name, value, least in (('--start', arguments.start, 0),
-                               ('--every', arguments.every, 1)):
-        if value < least:
-            raise DataError(arguments.recording, name, f'at least {least}',
-                            str(value))
+    check_least(arguments.recording, arguments, start=0, every=1)
     if arguments.fps is not None and not 0 < arguments.fps < math.inf:
         raise DataError(arguments.recording, '--fps', 'above 0',
                         str(arguments.fps))
-    out: Path = arguments.out
-    if out.suffix and out.suffix.lower() != '.mp4':
-        raise DataError(out, '--out', 'a name ending in .mp4, or a folder',
-                        repr(out.suffix))
-    if not out.resolve().parent.is_dir():
-        raise DataError(out, '--out', 'a path in an existing folder',
-                        f'no folder {out.parent}')
-    if not arguments.overwrite and (
-            out.is_file() or out.is_dir() and any(out.iterdir())):
-        raise DataError(out, '--out', 'a new name', 'something with content',
-                        '--overwrite replaces it')
+    check_out(arguments.out, ('.mp4', ), folder=True,
+              overwrite=arguments.overwrite)
 
 
 def _open(config: Config, arguments: argparse.Namespace,

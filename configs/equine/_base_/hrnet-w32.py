@@ -1,4 +1,7 @@
 _base_ = ['horse26-256x256.py']
+# MMPoseInferencer asks for these two
+data_mode = 'topdown'
+dataset_type = 'mmpose_ext.HorsePoseDataset'
 codec = dict(
     type='MSRAHeatmap', input_size=(256, 256), heatmap_size=(64, 64), sigma=2)
 model = dict(

@@ -1,5 +1,8 @@
 _base_ = ['horse26-256x256.py']
 
+# MMPoseInferencer asks for these two
+data_mode = 'topdown'
+dataset_type = 'mmpose_ext.HorsePoseDataset'
 codec = dict(
     type='SimCCLabel',
     input_size=(256, 256),

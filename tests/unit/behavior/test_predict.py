@@ -10,43 +10,26 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmpose_ext.behavior import predict
 from mmpose_ext.behavior.annotation_files import read_label_table
 from mmpose_ext.behavior.embedding_files import (
     read_attributes,
     read_embedding,
 )
 from mmpose_ext.behavior.inference import LisbetStreamer, load_model
+from mmpose_ext.behavior.record_predictor import (
+    RecordPredictor,
+    find_frame_head,
+    name_classes,
+)
 from mmpose_ext.behavior.recordings import open_recordings
 from mmpose_ext.commands import run_command
 from mmpose_ext.registry import MODELS
 from mmpose_ext.storage import DataError
 
+from .small_models import CLASSES, write_models
 from .track_files import KEYPOINTS, wander, write_events, write_record
 
-CONFIG = """
-custom_imports = dict(imports=['mmpose_ext.behavior'])
-model = dict(
-    type='mmpose_ext.LisbetModel',
-    data_preprocessor=dict(
-        type='mmpose_ext.LisbetPreprocessor', keypoints=3,
-        features=('pose', 'motion'), body_axis=(2, 0)),
-    backbone=dict(
-        type='mmpose_ext.LisbetTransformer', in_channels=18, embed_dims=8,
-        num_layers=1, num_heads=2, hidden_channels=16, max_length=16),
-    window_offset=5,
-    heads=dict({task}))
-test_dataloader = dict(dataset=dict(
-    type='mmpose_ext.LisbetWindowDataset', data_root='nowhere',
-    tasks='{name}', window_size=16, window_offset=5, data_filter='none',
-    annotation_format='auto'))
-"""
-WINDOW = ("cons=dict(type='mmpose_ext.LisbetWindowHead', in_channels=8, "
-          'hidden_channels=8)')
-FRAME = ("multiclass=dict(type='mmpose_ext.LisbetFrameHead', in_channels=8, "
-         'hidden_channels=None, num_classes=3)')
 DATA = 'test_dataloader.dataset'
-CLASSES = ['attack', 'rest', 'other']
 
 
 @pytest.fixture(scope='module')
@@ -58,18 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_record(place, wander(90 + 10 * i, seed=i))
         write_events(place / 'annotations.csv', [
             ('attack', .2, .9), ('rest', 1.2, 2.5)])
-    for name, task, head in (('window', 'cons', WINDOW),
-                             ('frame', 'multiclass', FRAME)):
-        (folder / f'{name}.py').write_text(CONFIG.format(task=head,
-                                                         name=task))
-        config = Config.fromfile(folder / f'{name}.py')
-        torch.manual_seed(0)
-        model = MODELS.build(config.model)
-        torch.save(dict(state_dict=model.state_dict(), meta=dict(
-            dataset_meta=dict(
-                classes=CLASSES, axes=['x', 'y'],
-                keypoint_id2name=dict(enumerate(KEYPOINTS))))),
-            folder / f'{name}.pth')
+    write_models(folder)
     return folder
 
 
@@ -157,16 +129,16 @@ def test_approximations_say_so(world: Path, tmp_path: Path,
 def test_interrupted_run_goes_on(
         world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture) -> None:
-    stream = predict.PredictionJob._stream
+    embed = RecordPredictor.embed
 
-    def stop_at_third(job: predict.PredictionJob, index: int):
+    def stop_at_third(predictor: RecordPredictor, index: int):
         if index == 2:
-            yield next(stream(job, index))[:10]
+            yield next(embed(predictor, index))[:10]
             raise KeyboardInterrupt
-        yield from stream(job, index)
+        yield from embed(predictor, index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(predict.PredictionJob, '_stream', stop_at_third)
+        patch.setattr(RecordPredictor, 'embed', stop_at_third)
         with pytest.raises(KeyboardInterrupt):
             run(world, 'window', tmp_path / 'out')
     done = sorted((tmp_path / 'out').rglob('embedding.nc'))
@@ -205,7 +177,7 @@ def test_results_of_another_mode_are_not_mixed(
     (('--cfg-options', DATA + '.select.keypoints=nose,tail'),
      'was trained on'),
     (('--cfg-options', DATA + '.fps_scaling=2.',
-      '--dense'), 'use --stride'),
+      '--dense'), 'use a stride'),
 ])
 def test_wrong_use_writes_nothing(
         world: Path, tmp_path: Path, capsys: pytest.CaptureFixture,
@@ -253,5 +225,5 @@ def test_classes_without_names_are_refused(world: Path,
     model = MODELS.build(config.model)
     recordings = open_recordings(config, world / 'data')
     with pytest.raises(DataError, match='names of the 4 classes'):
-        predict.name_classes(predict.find_frame_head(model), {}, recordings,
-                             tmp_path / 'x.pth')
+        name_classes(find_frame_head(model), {}, recordings,
+                     tmp_path / 'x.pth')

@@ -362,11 +362,21 @@ def test_bad_input_leaves_nothing_behind(model: nn.Module,
 
 
 @pytest.mark.parametrize('words', [
-    ['--device', 'gpu'], ['--device', 'cuda:99'], ['--smooth', 'median:4'],
-    ['--batch', '0'], ['--fps', '-1'], ['--convention', 'maths']])
+    ['--smooth', 'median:4'], ['--batch', '0'], ['--fps', '-1'],
+    ['--convention', 'maths']])
 def test_wrong_usage_is_an_error_of_the_command_line(
         words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parse('c.pth', 'a.npz', '--out', 'o.csv', *words)
     assert caught.value.code == 2
     assert words[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('device', ['gpu', 'cuda:99'])
+def test_a_device_that_is_not_there_is_named_first(
+        device: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f'{device}: --device'):
+        predict.run(
+            Config(dict(model=MODEL)),
+            parse('none.pth', 'none.npz', '--out', str(tmp_path / 'o.csv'),
+                  '--device', device))

@@ -11,12 +11,12 @@ import pytest
 
 from mmpose_ext.commands import run_command
 from mmpose_ext.handobject import inference
-from mmpose_ext.handobject.predict import root_of_index, spread
 from mmpose_ext.handobject.prediction_files import read_predictions
 from mmpose_ext.handobject.result_files import (
     read_bop_poses,
     read_hand_poses,
 )
+from mmpose_ext.handobject.tasks import root_of_index, spread
 from tests.unit.handobject.drawn_scenes import photograph
 from tests.unit.handobject.object_meshes import write_solids
 from tests.unit.handobject.sample_index import picture_path, write_sample

@@ -19,52 +19,19 @@ from mmpose_ext.storage import DataError
 from mmpose_ext.storage.com3d import ComTrack, read_com3d, write_com3d
 from mmpose_ext.storage.movement_netcdf import read_movement_netcdf
 from mmpose_ext.volumetric import predict
+from mmpose_ext.volumetric.com_inference import LocatedCom
 from mmpose_ext.volumetric.inference import DanncePredictor, load_model
 from mmpose_ext.volumetric.prediction_files import read_poses_mat
 from mmpose_ext.volumetric.recordings import Recording, open_recording
 from mmpose_ext.volumetric.streaming import BlockStore
-from tests.unit.volumetric.recording_files import FRAMES, write_recording
-
-CONFIG = '''
-default_scope = 'mmpose'
-custom_imports = dict(imports=['mmpose_ext.volumetric'])
-grid = dict(vmin=-60., vmax=60., nvox=16)
-model = dict(
-    type='mmpose_ext.DannceEstimator',
-    data_preprocessor=dict(
-        type='mmpose_ext.VolumetricDataPreprocessor', grid=grid),
-    backbone=dict(
-        type='mmpose_ext.DannceUNet', num_views=3, size=(4, 4, 4, 4)),
-    head=dict(
-        type='mmpose_ext.DannceExpectationHead', in_channels=4,
-        num_keypoints=16))
-test_dataloader = dict(dataset=dict(
-    type='mmpose_ext.VolumetricPoseDataset', data_root={root!r},
-    recordings=['day'], skeleton='rat16', test_mode=True,
-    pipeline=[
-        dict(type='mmpose_ext.DannceLoadFrames'),
-        dict(type='mmpose_ext.DannceCropToVolume', **{crop}),
-        dict(type='mmpose_ext.DanncePackInputs')]))
-'''
-CROP = dict(reach_mm=60.)
+from tests.unit.volumetric.recording_files import FRAMES
+from tests.unit.volumetric.small_models import write_pose_model
 
 
 @pytest.fixture(scope='module')
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A recording, a config and the weights of an untrained model."""
-    root = tmp_path_factory.mktemp('predict')
-    recording = write_recording(root / 'day')
-    path = root / 'config.py'
-    path.write_text(CONFIG.format(root=str(root), crop=CROP))
-    config = Config.fromfile(path)
-    torch.manual_seed(0)
-    model = MODELS.build(config.model)
-    data = DATASETS.build(config.test_dataloader.dataset)
-    save_checkpoint(
-        dict(state_dict=model.state_dict(),
-             meta=dict(dataset_meta=data.metainfo)), str(root / 'a.pth'))
-    return dict(root=root, recording=recording, config=path,
-                checkpoint=root / 'a.pth')
+    return write_pose_model(tmp_path_factory.mktemp('predict'))
 
 
 def call(files: dict[str, Path], out: Path, *words: Any) -> int:
@@ -376,7 +343,7 @@ def test_older_results_are_not_replaced_unasked(files, tmp_path, capsys):
     (('--batch-size', 0), '--batch-size'),
     (('--turn-average', 0), '--turn-average'),
     (('--start', 99), '0 to 11'),
-    (('--start', 5, '--stop', 5), '--start, --stop'),
+    (('--start', 5, '--stop', 5), 'start, stop'),
     (('--com', 'nowhere.mat'), 'nowhere.mat'),
     (('--device', 'cuda:77'), '--device'),
 ])
@@ -423,12 +390,12 @@ class FakeLocator:
     def __init__(self, model: Any, config: Any) -> None:
         pass
 
-    def locate(self, images: list, cameras: Any) -> tuple:
+    def locate(self, images: list, cameras: Any) -> LocatedCom:
         count = len(images)
         com = np.full((count, 1, 3), [1., 2, 3])
         com[0] = np.nan
-        return (com, np.full((count, 1), .5), np.full((count, 1), 3),
-                np.full((count, 1, 3), .9))
+        return LocatedCom(com, np.full((count, 1), .5),
+                          np.full((count, 1), 3), np.full((count, 1, 3), .9))
 
 
 def test_a_network_for_centres_of_mass_writes_com3d(
