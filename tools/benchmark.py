@@ -1,7 +1,7 @@
-"""Measure parameters, FLOPs, throughput and memory of a config."""
+"""Measure parameters, FLOPs, rates and memory of a config."""
 import sys
 
-from mmpose_ext.commands import run_command
+from mmpose_ext.benchmark_all import run_benchmark
 
 if __name__ == '__main__':
-    sys.exit(run_command('benchmark', __doc__))
+    sys.exit(run_benchmark(__doc__))

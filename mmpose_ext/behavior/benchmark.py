@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import copy
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,63 +19,57 @@ from torch import Tensor, nn
 from mmpose_ext.behavior.estimator import LisbetModel
 from mmpose_ext.behavior.network import LisbetTransformer
 from mmpose_ext.registry import DATA_SAMPLERS, DATASETS
-from mmpose_ext.training.benchmark import (
-    Session,
-    Stopwatch,
-    add_common_arguments,
-    bare_optimizer,
-    count_complexity,
-    describe_machine,
-    measure_by_turns,
-    measure_loading,
-    measure_training,
-    open_session,
-    peak_memory,
-    publish,
-)
+from mmpose_ext.training.benchmark import Benchmark, ScalingAxis, Work
+from mmpose_ext.training.benchmark_figures import Session, bare_optimizer
+from mmpose_ext.training.stopwatch import Step, Stopwatch
 
-Step = Callable[[], None]
-
-BATCH_SIZE = 128  # windows at a time when embedding
+WINDOW_SIZES = (16, 32, 64, 128, 256)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add_common_arguments(parser)
+class LisbetBenchmark(Benchmark):
+    """Windows of all tasks."""
+
+    unit = 'windows'
+    batch_sizes = (1, 4, 16, 64)
+
+    def count_samples(self, session: Session) -> int:
+        """Windows, of which a batch has one a task and sample."""
+        return len(session.batch['inputs'])
+
+    def bare_training(self, runner: Runner, batch: Any) -> Step:
+        """See :func:`bare_training`."""
+        return bare_training(runner, batch)
+
+    def inference(self, session: Session) -> dict[str, Work]:
+        """Embedding windows whose features are ready."""
+        count = session.batch_size
+        ours, bare = embedding_steps(
+            session.runner.model, count, session.batch['inputs'].shape[1])
+        return dict(ours=Work(ours, count), bare=Work(bare, count))
+
+    def axes(self, config: Config) -> dict[str, ScalingAxis]:
+        """Frames of a window, and the batch."""
+        batch = super().axes(config)['batch']._replace(
+            label='windows of each task in a batch')
+        return dict(window=ScalingAxis('frames of a window', WINDOW_SIZES,
+                                       set_window_size), batch=batch)
+
+    def measure_more(self, session: Session,
+                     arguments: argparse.Namespace) -> dict[str, Any]:
+        """Making features, and cutting windows of each task."""
+        return dict(
+            tasks=len(session.batch['data_samples']),
+            preprocessing=measure_preprocessing(
+                session, arguments.iterations),
+            assembly=measure_assembly(session, arguments.iterations))
 
 
-def run(config: Config, arguments: argparse.Namespace) -> int:
-    """Measure and publish."""
-    torch.set_num_threads(arguments.threads)
-    with open_session(config) as session:
-        figures = measure(session, arguments)
-    publish(figures, arguments.json)
-    return 0
-
-
-def measure(session: Session,
-            arguments: argparse.Namespace) -> dict[str, Any]:
-    """All figures of a config, rates in windows of all tasks."""
-    model = session.runner.model
-    windows = len(session.batch['inputs'])
-    # rates count windows, of which a batch has several a sample
-    session = Session(session.runner, session.batch, windows)
-    figures: dict[str, Any] = dict(
-        config=str(session.runner.cfg.filename),
-        machine=describe_machine(model),
-        batch_size=windows,
-        tasks=len(session.batch['data_samples']),
-        complexity=count_complexity(session),
-        inference_windows=measure_inference(model, session,
-                                            arguments.seconds),
-        preprocessing_windows=measure_preprocessing(
-            session, arguments.iterations),
-        loading_windows=measure_loading(session, arguments.iterations),
-        assembly_windows=measure_assembly(session, arguments.iterations),
-        training_windows=measure_training(
-            session, arguments.iterations, bare_training))
-    figures['peak_memory_mib'] = peak_memory()
-    return figures
+def set_window_size(config: Config, frames: int) -> None:
+    """Let windows look as far ahead as back."""
+    window = dict(window_size=frames, window_offset=frames // 2 - 1)
+    config.train_dataloader.dataset.update(window)
+    config.model.window_offset = window['window_offset']
+    config.model.backbone.max_length = frames
 
 
 class BareTransformer(nn.Module):
@@ -154,23 +147,21 @@ def bare_training(runner: Runner, batch: Any) -> Step:
     return step
 
 
-def measure_inference(model: LisbetModel, session: Session,
-                      seconds: float) -> dict[str, Any]:
-    """Rates of embedding windows whose features are ready.
+def embedding_steps(model: LisbetModel, count: int,
+                    frames: int) -> tuple[Step, Step]:
+    """Embed a batch of windows, by our network and by the bare one.
 
-    Returns:
-        dict: ``ours`` and ``bare``, rates and latencies of batches of
-        `BATCH_SIZE`, and ``ratio``, that of the CPU rates.
+    Args:
+        model (LisbetModel): Not changed.
+        count (int): Windows.
+        frames (int): Of a window.
     """
-    device = next(model.parameters()).device
-    training = model.training
-    model.eval()
-    shape = session.batch['inputs'].shape
+    model = copy.deepcopy(model).eval()
     backbone: Any = model.backbone
-    windows = torch.rand(BATCH_SIZE, shape[1], backbone.in_channels,
-                         device=device)
-    token = shape[1] - 1 - model.window_offset
     bare: Any = bare_network(model).eval()
+    windows = torch.rand(count, frames, backbone.in_channels,
+                         device=next(model.parameters()).device)
+    token = frames - 1 - model.window_offset
 
     def ours_step() -> None:
         with torch.inference_mode():
@@ -183,13 +174,7 @@ def measure_inference(model: LisbetModel, session: Session,
         with torch.inference_mode():
             bare.backbone(windows)[-1][:, token]
 
-    result: dict[str, Any] = dict(measure_by_turns(
-        dict(ours=ours_step, bare=bare_step),
-        dict.fromkeys(('ours', 'bare'), BATCH_SIZE), seconds))
-    model.train(training)
-    result['ratio'] = (result['ours']['per_cpu_second']
-                       / result['bare']['per_cpu_second'])
-    return result
+    return ours_step, bare_step
 
 
 def measure_assembly(session: Session,
@@ -197,7 +182,7 @@ def measure_assembly(session: Session,
     """Rates of cutting and mixing windows of each task by itself.
 
     Returns:
-        dict: Rates of batches of `BATCH_SIZE` by task.
+        dict: Rates by task, for as many windows as a batch has.
     """
     loader = session.runner.cfg.train_dataloader
     rates = {}
@@ -211,10 +196,10 @@ def measure_assembly(session: Session,
             dict(loader.sampler, dataset=dataset, seed=0, infinite=True)))
         watch = Stopwatch()
         for _ in range(iterations):
-            draws = list(itertools.islice(sampler, BATCH_SIZE))
+            draws = list(itertools.islice(sampler, session.batch_size))
             with watch.timing():
                 dataset.__getitems__(draws)
-        rates[name] = watch.rate(BATCH_SIZE)
+        rates[name] = watch.rate(session.batch_size)
     return rates
 
 
@@ -229,3 +214,7 @@ def measure_preprocessing(session: Session,
         for batch in batches:
             preprocess(batch, True)
     return watch.rate(session.batch_size)
+
+
+_BENCHMARK = LisbetBenchmark()
+add_arguments, run = _BENCHMARK.add_arguments, _BENCHMARK.run

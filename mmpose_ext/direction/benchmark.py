@@ -6,59 +6,60 @@ would write by hand.
 """
 from __future__ import annotations
 
-import argparse
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmpose_ext.direction.estimator import DirectionEstimator
 from mmpose_ext.direction.inference import DirectionTagger
-from mmpose_ext.training.benchmark import (
-    add_common_arguments,
-    bare_optimizer,
-    count_complexity,
-    describe_machine,
-    measure_by_turns,
-    measure_loading,
-    measure_training,
-    open_session,
-    peak_memory,
-    publish,
-)
+from mmpose_ext.training.benchmark import Benchmark, Work
+from mmpose_ext.training.benchmark_figures import Session, bare_optimizer
+from mmpose_ext.training.stopwatch import Step
 
-Step = Callable[[], None]
-
-BATCH_SIZES = (1, 64, 512)
-BARE_BATCH = 64
+OTHER_BATCHES = (1, 512)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add_common_arguments(parser)
+class DirectionBenchmark(Benchmark):
+    """Images of one animal."""
 
+    unit = 'images'
 
-def run(config: Config, arguments: argparse.Namespace) -> int:
-    """Measure and publish."""
-    torch.set_num_threads(arguments.threads)
-    with open_session(config) as session:
-        model = session.runner.model
-        figures: dict[str, Any] = dict(
-            config=str(config.filename),
-            machine=describe_machine(model),
-            batch_size=session.batch_size,
-            complexity=count_complexity(session),
-            inference_images=measure_inference(model, arguments.seconds),
-            loading_images=measure_loading(session, arguments.iterations),
-            training_images=measure_training(session, arguments.iterations,
-                                             bare_training))
-        figures['peak_memory_mib'] = peak_memory()
-    publish(figures, arguments.json)
-    return 0
+    def bare_training(self, runner: Runner, batch: Any) -> Step:
+        """See :func:`bare_training`."""
+        return bare_training(runner, batch)
+
+    def inference(self, session: Session) -> dict[str, Work]:
+        """Tagging uint8 images as ``tools/predict.py`` does.
+
+        Returns:
+            dict[str, Work]: ``ours``, ``bare``, ``batch_1``, ``batch_512``
+            and ``d4``, in all eight positions.
+        """
+        model: Any = session.runner.model
+        device = str(next(model.parameters()).device)
+        tagger = DirectionTagger(model, device)
+        careful = DirectionTagger(model, device, 'd4')
+        count = session.batch_size
+        images = np.random.default_rng(0).integers(
+            0, 256, (max(count, *OTHER_BATCHES), tagger.size, tagger.size),
+            np.uint8)
+
+        def tagging(which: DirectionTagger, count: int) -> Work:
+
+            def step() -> None:
+                which.tag(images[:count])
+
+            return Work(step, count)
+
+        return dict(
+            ours=tagging(tagger, count),
+            bare=Work(bare_inference(model, count), count),
+            **{f'batch_{few}': tagging(tagger, few)
+               for few in OTHER_BATCHES},
+            d4=tagging(careful, count))
 
 
 def bare_training(runner: Runner, batch: Any) -> Step:
@@ -94,7 +95,7 @@ def bare_training(runner: Runner, batch: Any) -> Step:
 
 
 def bare_inference(model: DirectionEstimator,
-                   batch_size: int = BARE_BATCH) -> Step:
+                   batch_size: int = 64) -> Step:
     """A forward pass on ready float tensors, in torch's default layout."""
     network = copy.deepcopy(model).eval().to(
         memory_format=torch.contiguous_format)
@@ -109,35 +110,5 @@ def bare_inference(model: DirectionEstimator,
     return step
 
 
-def measure_inference(model: DirectionEstimator,
-                      seconds: float) -> dict[str, Any]:
-    """Rates of tagging uint8 images as ``tools/predict.py`` does.
-
-    Returns:
-        dict: ``batch_1``, ``batch_64``, ``batch_512``, ``bare_64`` and
-        ``d4_64``, each with rates and latencies, and ``ratio_64``, that of
-        the CPU rates to the bare loop's.
-    """
-    device = str(next(model.parameters()).device)
-    tagger = DirectionTagger(model, device)
-    careful = DirectionTagger(model, device, 'd4')
-    images = np.random.default_rng(0).integers(
-        0, 256, (max(BATCH_SIZES), tagger.size, tagger.size), np.uint8)
-
-    def tagging(which: DirectionTagger, count: int) -> Step:
-
-        def step() -> None:
-            which.tag(images[:count])
-
-        return step
-
-    steps = {f'batch_{count}': tagging(tagger, count)
-             for count in BATCH_SIZES}
-    steps[f'd4_{BARE_BATCH}'] = tagging(careful, BARE_BATCH)
-    steps[f'bare_{BARE_BATCH}'] = bare_inference(model)
-    samples = {name: int(name.rpartition('_')[2]) for name in steps}
-    result: dict[str, Any] = dict(measure_by_turns(steps, samples, seconds))
-    ours, bare = (result[f'{name}_{BARE_BATCH}']['per_cpu_second']
-                  for name in ('batch', 'bare'))
-    result[f'ratio_{BARE_BATCH}'] = ours / bare
-    return result
+_BENCHMARK = DirectionBenchmark()
+add_arguments, run = _BENCHMARK.add_arguments, _BENCHMARK.run

@@ -17,6 +17,7 @@ _TEXT: Color = (235, 235, 235)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPTION = 20  # px, height of a line of text
 _TITLE = 34
+_SMALLEST = .1  # scale of letters
 
 
 def write_picture(path: Path, picture: Array) -> None:
@@ -94,6 +95,8 @@ def contact_sheet(tiles: Sequence[Array],
 def _write(sheet: Array, text: str, x: int, y: int, width: int,
            scale: float) -> None:
     """Write a line, smaller if it would be wider than `width` px."""
-    needed = cv2.getTextSize(text, _FONT, scale, 1)[0][0]
-    scale *= min(1., width / max(needed, 1))
+    # letters come in steps of size: one calculated could be the next larger
+    while (scale > _SMALLEST and
+           cv2.getTextSize(text, _FONT, scale, 1)[0][0] > width):
+        scale -= .02
     cv2.putText(sheet, text, (x, y), _FONT, scale, _TEXT, 1, cv2.LINE_AA)

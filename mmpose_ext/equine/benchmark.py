@@ -9,38 +9,29 @@ makes training faster.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import copy
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import nn
 
 from mmpose_ext.equine.horse26 import METAINFO_FILE
 from mmpose_ext.equine.inference import estimate_poses
 from mmpose_ext.equine.sources import Picture
-from mmpose_ext.training.benchmark import (
+from mmpose_ext.training.benchmark import Benchmark, Work
+from mmpose_ext.training.benchmark_figures import (
     Session,
-    add_common_arguments,
     bare_optimizer,
-    count_complexity,
-    describe_machine,
-    measure_by_turns,
+    endless,
     measure_training,
     open_session,
-    peak_memory,
-    publish,
+    start_training,
 )
+from mmpose_ext.training.stopwatch import Step, measure_by_turns
 
-Step = Callable[[], None]
-
-BATCH_SIZES = (1, 32)
 _PICTURE = (360, 480)  # height and width, px
 # hooks that need weights or hold layers back
 _LEFT_OUT = ('HorseTransferHook', 'CheckpointSanityHook', 'FreezeHook',
@@ -49,41 +40,51 @@ _LEFT_OUT = ('HorseTransferHook', 'CheckpointSanityHook', 'FreezeHook',
 _STOCK = {'HorsePhotometricDistortion': 'PhotometricDistortion'}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add_common_arguments(parser)
-    parser.set_defaults(iterations=40)
-    parser.add_argument(
-        '--against-stock', action='store_true',
-        help="compare, in turns, with MMPose's own parts: data set, "
-        'transforms, optimiser settings, hooks')
+class HorseBenchmark(Benchmark):
+    """Horses of which the boxes are known."""
 
+    unit = 'horses'
+    iterations = 40
+    batch_sizes = (1, 4, 16, 32)
 
-def run(config: Config, arguments: argparse.Namespace) -> int:
-    """Measure and publish."""
-    torch.set_num_threads(arguments.threads)
-    config = without_weights(config)
-    with open_session(config) as session:
-        model: Any = session.runner.model
-        model.cfg = config
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add the comparison with MMPose's own parts."""
+        parser.add_argument(
+            '--against-stock', action='store_true',
+            help="compare, in turns, with MMPose's own parts: data set, "
+            'transforms, optimiser settings, hooks')
+
+    def prepare(self, config: Config) -> Config:
+        """See :func:`without_weights`."""
+        return without_weights(config)
+
+    def bare_training(self, runner: Runner, batch: Any) -> Step:
+        """See :func:`bare_training`."""
+        return bare_training(runner, batch)
+
+    def inference(self, session: Session) -> dict[str, Work]:
+        """Finding the horse in pictures that are in memory.
+
+        Returns:
+            dict[str, Work]: ``ours``, the ``bare`` network on ready tensors,
+            and ``batch_1``.
+        """
+        model: Any = copy.deepcopy(session.runner.model).eval()
+        model.cfg = session.config
         model.dataset_meta = session.runner.train_dataloader.dataset.metainfo
-        figures: dict[str, Any] = dict(
-            config=str(config.filename),
-            machine=describe_machine(model),
-            batch_size=session.batch_size,
-            complexity=count_complexity(session),
-            inference_horses=measure_inference(model, arguments.seconds))
+        count = session.batch_size
+        return dict(
+            ours=_estimating(model, count),
+            bare=Work(bare_inference(model, count), count),
+            batch_1=_estimating(model, 1))
+
+    def measure_more(self, session: Session,
+                     arguments: argparse.Namespace) -> dict[str, Any]:
+        """The comparison with stock, if asked for."""
         if not arguments.against_stock:
-            figures['loading_horses'] = measure_loading(
-                dict(ours=session), arguments.seconds)
-        figures['training_horses'] = measure_training(
-            session, arguments.iterations, bare_training)
-    if arguments.against_stock:
-        figures['against_stock'] = measure_against_stock(
-            config, arguments.iterations, arguments.seconds)
-    figures['peak_memory_mib'] = peak_memory()
-    publish(figures, arguments.json)
-    return 0
+            return {}
+        return dict(against_stock=measure_against_stock(
+            session.config, arguments.iterations, arguments.seconds))
 
 
 def without_weights(config: Config) -> Config:
@@ -172,7 +173,7 @@ def measure_against_stock(config: Config, iterations: int,
         loading['ratio'] = (loading['ours']['per_cpu_second'] /
                             loading['stock']['per_cpu_second'])
         found = measure_training(ours, iterations,
-                                 lambda *_: training_step(stock.runner))
+                                 lambda *_: start_training(stock.runner))
     return dict(loading=loading, training=dict(
         ours=found['runner'], stock=found['bare'], ratio=found['ratio']))
 
@@ -182,7 +183,7 @@ def measure_loading(sessions: dict[str, Session],
     """Rates of the training data loaders alone, in turns."""
 
     def loading(session: Session) -> Step:
-        stream = _endless(session.runner.build_dataloader(
+        stream = endless(session.runner.build_dataloader(
             session.runner.cfg.train_dataloader))
 
         def step() -> None:
@@ -194,37 +195,6 @@ def measure_loading(sessions: dict[str, Session],
         {name: loading(session) for name, session in sessions.items()},
         {name: session.batch_size for name, session in sessions.items()},
         seconds))
-
-
-def training_step(runner: Runner) -> Step:
-    """Start a Runner and return an iteration of it, with all its hooks."""
-    stop = _StopAtOnce()
-    runner.register_hook(stop, priority='LOWEST')
-    with contextlib.suppress(_Started):
-        runner.train()
-    runner.hooks.remove(stop)
-    loop = runner.train_loop
-    stream = enumerate(_endless(loop.dataloader))
-
-    def step() -> None:
-        loop.run_iter(*next(stream))
-
-    return step
-
-
-class _Started(Exception):  # noqa: N818 - it is no error
-    """The first iteration is over."""
-
-
-class _StopAtOnce(Hook):
-
-    def after_train_iter(self, *args: Any, **kwargs: Any) -> None:
-        raise _Started
-
-
-def _endless(loader: Iterable[Any]) -> Iterator[Any]:
-    while True:
-        yield from loader
 
 
 def bare_training(runner: Runner, batch: Any) -> Step:
@@ -262,15 +232,7 @@ def bare_training(runner: Runner, batch: Any) -> Step:
     return step
 
 
-def measure_inference(model: nn.Module, seconds: float) -> dict[str, Any]:
-    """Rates of finding the horse in pictures that are in memory.
-
-    Returns:
-        dict: ``batch_1``, ``batch_32`` and ``bare_32``, each with rates and
-        latencies, and ``ratio_32``, that of the CPU rates to the network
-        alone on ready tensors.
-    """
-    trained: Any = copy.deepcopy(model).eval()
+def _estimating(model: Any, count: int) -> Work:
     height, width = _PICTURE
     image = np.random.default_rng(0).integers(
         0, 256, (height, width, 3), np.uint8)
@@ -278,24 +240,11 @@ def measure_inference(model: nn.Module, seconds: float) -> dict[str, Any]:
                       boxes=np.array([[40, 30, width - 40, height - 30]],
                                      np.float32), box_scores=np.ones(1))
 
-    def estimating(count: int) -> Step:
+    def step() -> None:
+        for _ in estimate_poses(model, [(picture, image)] * count, count):
+            pass
 
-        def step() -> None:
-            for _ in estimate_poses(trained, [(picture, image)] * count,
-                                    count):
-                pass
-
-        return step
-
-    most = BATCH_SIZES[-1]
-    steps = {f'batch_{count}': estimating(count) for count in BATCH_SIZES}
-    steps[f'bare_{most}'] = bare_inference(trained, most)
-    samples = {name: int(name.rpartition('_')[2]) for name in steps}
-    result: dict[str, Any] = dict(measure_by_turns(steps, samples, seconds))
-    ours, bare = (result[f'{name}_{most}']['per_cpu_second']
-                  for name in ('batch', 'bare'))
-    result[f'ratio_{most}'] = ours / bare
-    return result
+    return Work(step, count)
 
 
 def bare_inference(model: Any, batch_size: int) -> Step:
@@ -311,3 +260,7 @@ def bare_inference(model: Any, batch_size: int) -> Step:
                 model(inputs, None, mode='tensor')
 
     return step
+
+
+_BENCHMARK = HorseBenchmark()
+add_arguments, run = _BENCHMARK.add_arguments, _BENCHMARK.run

@@ -1,347 +1,277 @@
-"""What a config costs: parameters, operations, rates and memory.
+"""``tools/benchmark.py`` for a config: the same figures for every family.
 
-Rates are per CPU-second on a CPU, so that other work on the machine does not
-count, and what is compared runs by turns, so that a change of the clock rate
-hits both alike.
+A family derives :class:`Benchmark` and says what is its own: what a sample
+is, how it predicts, what stands beside it, what its cost depends on.
 """
 from __future__ import annotations
 
 import argparse
 import contextlib
 import copy
+import dataclasses
 import json
-import resource
-import statistics
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from mmpose_ext.storage import atomic_file
+from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.training.benchmark_figures import (
+    Session,
+    bare_training,
+    count_complexity,
+    measure_loading,
+    measure_training,
+    open_session,
+    start_training,
+)
+from mmpose_ext.training.processes import (
+    measure_processes,
+    measure_this_process,
+)
+from mmpose_ext.training.stopwatch import (
+    Step,
+    describe_machine,
+    measure_by_turns,
+)
 
-# Builds what is compared with an iteration of the Runner; called once, with
-# the Runner and its first batch.
-MakeStep = Callable[[Runner, Any], Callable[[], None]]
-
-WARM_UP = 10
-ROUNDS = 8
-
-
-class Stopwatch:
-    """Adds up wall and CPU time of the pieces it is started for."""
-
-    def __init__(self) -> None:
-        self.wall = self.cpu = 0.
-        self.count = 0
-
-    @contextlib.contextmanager
-    def timing(self, count: int = 1) -> Iterator[None]:
-        """Time the body, which does a thing ``count`` times."""
-        self.start()
-        yield
-        self.stop(count)
-
-    def start(self) -> None:
-        """Begin a piece."""
-        _wait_for_device()
-        self._began = time.perf_counter(), time.process_time()
-
-    def stop(self, count: int = 1) -> None:
-        """End the piece, in which a thing was done ``count`` times."""
-        _wait_for_device()
-        self.wall += time.perf_counter() - self._began[0]
-        self.cpu += time.process_time() - self._began[1]
-        self.count += count
-
-    def rate(self, samples: int) -> dict[str, float]:
-        """Rates, if each time dealt with that many samples."""
-        done = self.count * samples
-        return dict(
-            per_second=done / self.wall,
-            per_cpu_second=done / self.cpu,
-            ms=1e3 * self.wall / self.count,
-            cpu_ms=1e3 * self.cpu / self.count)
+PROCESSES = 'processes'
+_PROCESS_COUNTS = (1, 2)
 
 
-@dataclass(frozen=True)
-class Session:
-    """A Runner that is ready to train, and its first batch.
+class Work(NamedTuple):
+    """Something to time.
 
     Attributes:
-        runner: Without validation, working in a temporary folder.
-        batch: As the data loader gives it.
-        batch_size: Samples in it.
+        step: Called again and again.
+        samples: Dealt with in one call.
     """
 
-    runner: Runner
-    batch: Any
-    batch_size: int
+    step: Step
+    samples: int
 
 
-@contextlib.contextmanager
-def open_session(config: Config) -> Iterator[Session]:
-    """Build a config's Runner for measuring; what it logs goes to stderr.
+class ScalingAxis(NamedTuple):
+    """A number of a config on which the cost depends.
 
-    Validation and testing are left out and the schedule is long enough. On a
-    CPU the data is loaded in this process, where its CPU time is seen.
-
-    Args:
-        config (Config): Of a training.
+    Attributes:
+        label: What is counted, for people.
+        values: To try.
+        apply: Changes a config to one of them.
     """
-    config = copy.deepcopy(config)
-    # one with a name would be shared with other sessions
-    config.get('visualizer', {}).pop('name', None)
-    for part in ('val', 'test'):
-        for key in ('dataloader', 'cfg', 'evaluator'):
-            config[f'{part}_{key}'] = None
-    for limit in ('max_epochs', 'max_iters'):
-        if limit in config.train_cfg:
-            config.train_cfg[limit] = 10**6
-    if not torch.cuda.is_available():
-        config.train_dataloader.update(
-            num_workers=0, persistent_workers=False)
-        config.train_dataloader.pop('prefetch_factor', None)
-    with (tempfile.TemporaryDirectory() as folder,
-          contextlib.redirect_stdout(sys.stderr)):
-        config.work_dir = folder
-        # MMEngine shares visualizers and loggers between equal names, and
-        # makes them from the second in which a Runner is built.
-        config.experiment_name = Path(folder).name
-        runner = Runner.from_cfg(config)
-        batch = next(iter(runner.build_dataloader(config.train_dataloader)))
-        yield Session(runner, batch, config.train_dataloader.batch_size)
+
+    label: str
+    values: tuple[int, ...]
+    apply: Callable[[Config, int], None]
 
 
-def count_complexity(session: Session) -> dict[str, int]:
-    """Parameters, and operations of one sample's forward pass.
+def _set_batch_size(config: Config, value: int) -> None:
+    config.train_dataloader.batch_size = value
 
-    Returns:
-        dict[str, int]: ``parameters``, ``trainable``, ``flops`` (additions
-        and multiplications of convolutions and matrix products) and
-        ``macs``, half of them.
+
+class Benchmark:
+    """What ``tools/benchmark.py`` measures of a config.
+
+    Attributes:
+        unit: What rates count.
+        iterations: Of training, by default.
+        batch_sizes: To try with ``--scaling batch``.
     """
-    model = session.runner.model
-    training = model.training
-    model.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(**model.data_preprocessor(session.batch, False), mode='tensor')
-    model.train(training)
-    flops = counter.get_total_flops() // session.batch_size
-    parameters = list(model.parameters())
-    return dict(
-        parameters=sum(p.numel() for p in parameters),
-        trainable=sum(p.numel() for p in parameters if p.requires_grad),
-        flops=flops,
-        macs=flops // 2)
+
+    unit = 'samples'
+    iterations = 160
+    batch_sizes: tuple[int, ...] = (1, 4, 16, 64)
+
+    def prepare(self, config: Config) -> Config:
+        """A copy of a config that starts from nothing."""
+        config = copy.deepcopy(config)
+        config.load_from = None
+        return config
+
+    def count_samples(self, session: Session) -> int:
+        """How many a batch has."""
+        return session.batch_size
+
+    def count_complexity(self, session: Session) -> dict[str, Any]:
+        """See :func:`benchmark_figures.count_complexity`."""
+        return count_complexity(session)
+
+    def bare_training(self, runner: Runner, batch: Any) -> Step:
+        """See :func:`benchmark_figures.bare_training`."""
+        return bare_training(runner, batch)
+
+    def inference(self, session: Session) -> dict[str, Work]:
+        """What predicting is.
+
+        Returns:
+            dict[str, Work]: ``ours``, from a batch in memory to predictions,
+            ``bare``, the network alone on as many ready tensors, and more if
+            the family has more to compare.
+        """
+        raise NotImplementedError
+
+    def axes(self, config: Config) -> dict[str, ScalingAxis]:
+        """What the cost depends on, by the words of ``--scaling``."""
+        return dict(batch=ScalingAxis(
+            f'{self.unit} a batch', self.batch_sizes, _set_batch_size))
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add the family's own options."""
+
+    def measure_instead(self, config: Config,
+                        arguments: argparse.Namespace
+                        ) -> dict[str, Any] | None:
+        """Figures that one of the family's options asks for alone."""
+
+    def measure_more(self, session: Session,
+                     arguments: argparse.Namespace) -> dict[str, Any]:
+        """Figures that this family has beside those of all."""
+        return {}
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options of the command."""
+        parser.add_argument(
+            '--json', nargs='?', const='-', metavar='FILE',
+            help='write figures as JSON to FILE, or in place of the text')
+        parser.add_argument(
+            '--iterations', type=_positive(int), default=self.iterations,
+            help='training iterations to measure (default: %(default)s)')
+        parser.add_argument(
+            '--seconds', type=_positive(float), default=2.,
+            help='length of each other measurement (default: 2)')
+        parser.add_argument(
+            '--threads', type=_positive(int), default=1,
+            help='threads of torch; rates per CPU-second want 1 (default: 1)')
+        parser.add_argument(
+            '--scaling', nargs='*', metavar='AXIS',
+            help='what a step costs for several values of each AXIS, by '
+            'default of all that the config has: batch, processes ...')
+        parser.add_argument(
+            '--launcher', choices=['none', 'pytorch'], default='none',
+            help='measure training alone, in all processes of torchrun')
+        self.add_options(parser)
+
+    def run(self, config: Config, arguments: argparse.Namespace) -> int:
+        """Measure and publish."""
+        torch.set_num_threads(arguments.threads)
+        if arguments.launcher != 'none':
+            config = self.prepare(config)
+            config.launcher = arguments.launcher
+            with self.open(config) as session:
+                found = measure_this_process(session, arguments.iterations)
+        elif arguments.scaling is not None:
+            found = dict(scaling={
+                name: self.measure_axis(config, name, arguments)
+                for name in self._chosen_axes(config, arguments.scaling)})
+        else:
+            found = (self.measure_instead(config, arguments)
+                     or self.measure(config, arguments))
+        if found is not None:  # as in the main process
+            publish(dict(config=str(config.filename), **found),
+                    arguments.json)
+        return 0
+
+    @contextlib.contextmanager
+    def open(self, config: Config) -> Iterator[Session]:
+        """Open a session of a prepared config; its batch counts samples."""
+        with open_session(config) as session:
+            yield dataclasses.replace(
+                session, batch_size=self.count_samples(session))
+
+    def measure(self, config: Config,
+                arguments: argparse.Namespace) -> dict[str, Any]:
+        """The figures of all families, then those of this one."""
+        with self.open(self.prepare(config)) as session:
+            figures: dict[str, Any] = dict(
+                unit=self.unit, batch_size=session.batch_size,
+                axes=[*self.axes(config), PROCESSES],
+                machine=describe_machine(session.runner.model),
+                complexity=self.count_complexity(session),
+                loading=measure_loading(session, arguments.iterations),
+                training=measure_training(
+                    session, arguments.iterations, self.bare_training),
+                inference=self._measure_inference(
+                    session, arguments.seconds))
+            # before there was anything but a training
+            figures['peak_memory_mib'] = figures['training'].pop(
+                'peak_memory_mib')
+            return dict(figures, **self.measure_more(session, arguments))
+
+    def _measure_inference(self, session: Session,
+                           seconds: float) -> dict[str, Any]:
+        works = self.inference(session)
+        rates: dict[str, Any] = dict(measure_by_turns(
+            {name: work.step for name, work in works.items()},
+            {name: work.samples for name, work in works.items()}, seconds))
+        core = {name: rates.pop(name) for name in ('ours', 'bare')}
+        ratio = (core['ours']['per_cpu_second']
+                 / core['bare']['per_cpu_second'])
+        return dict(core, ratio=ratio, **rates)
+
+    def _chosen_axes(self, config: Config,
+                     asked: list[str]) -> list[str]:
+        known = [*self.axes(config), PROCESSES]
+        for name in asked:
+            if name not in known:
+                raise DataError('command line', '--scaling',
+                                f'some of {", ".join(known)}', name)
+        return asked or known
+
+    def measure_axis(self, config: Config, name: str,
+                     arguments: argparse.Namespace) -> dict[str, Any]:
+        """What a step costs for each value of an axis.
+
+        Returns:
+            dict: ``label``, and by value ``flops`` of a sample and the rates
+            of ``training`` (a bare step), ``preparing`` (what the data
+            preprocessor does) and ``inference``; of processes see
+            :func:`measure_processes`.
+        """
+        if name == PROCESSES:
+            return dict(label='processes', values={
+                str(count): measure_processes(
+                    self.prepare(config), count, arguments.iterations)
+                for count in _PROCESS_COUNTS})
+        axis = self.axes(config)[name]
+        found = {}
+        for value in axis.values:
+            changed = self.prepare(config)
+            axis.apply(changed, value)
+            with self.open(changed) as session:
+                found[str(value)] = self._measure_value(
+                    session, arguments.seconds)
+        return dict(label=axis.label, values=found)
+
+    def _measure_value(self, session: Session,
+                       seconds: float) -> dict[str, Any]:
+        flops = self.count_complexity(session)['flops']
+        runner, batch = session.runner, session.batch
+        start_training(runner)
+        preprocess = runner.model.data_preprocessor
+        works = dict(
+            training=Work(self.bare_training(runner, batch),
+                          session.batch_size),
+            preparing=Work(lambda: preprocess(batch, True),
+                           session.batch_size),
+            inference=self.inference(session)['ours'])
+        return dict(measure_by_turns(
+            {name: work.step for name, work in works.items()},
+            {name: work.samples for name, work in works.items()}, seconds),
+            flops=flops)
 
 
-def measure_loading(session: Session, batches: int) -> dict[str, float]:
-    """Rate of the training data loader alone."""
-    loader = session.runner.build_dataloader(
-        session.runner.cfg.train_dataloader)
-    watch = Stopwatch()
+def _positive(kind: type) -> Callable[[str], Any]:
 
-    def endless() -> Iterator[Any]:
-        while True:
-            yield from loader
+    def number(text: str) -> Any:
+        value = kind(text)
+        if value <= 0:
+            raise argparse.ArgumentTypeError(f'{text} is not above 0')
+        return value
 
-    stream = endless()
-    next(stream)
-    with watch.timing(batches):
-        for _ in range(batches):
-            next(stream)
-    return watch.rate(session.batch_size)
-
-
-def measure_training(session: Session,
-                     iterations: int,
-                     make_bare: MakeStep | None = None) -> dict[str, Any]:
-    """Rate of training through the Runner, with all hooks of the config.
-
-    Timed is the steady state: from the end of an iteration to the end of a
-    later one, loading, augmentation, optimisation and hooks included.
-
-    Args:
-        session (Session): Used up by this.
-        iterations (int): To measure, after a warm-up.
-        make_bare (MakeStep, optional): Builds an iteration to compare with,
-            run in turns with the Runner's. Defaults to None.
-
-    Returns:
-        dict: ``runner`` and, if compared, ``bare`` rates in samples,
-        ``ratio`` of the CPU rates (above 1: the Runner is faster),
-        ``preprocessing_ms`` (transfer, normalisation and augmentation) and
-        ``overhead_ms`` (all that the Runner does beside those and the
-        iteration itself), both of CPU time an iteration.
-    """
-    runner = session.runner
-    step = None
-    if make_bare is not None:
-        step = make_bare(runner, session.batch)
-    hook = _TakingTurns(step, max(1, iterations // ROUNDS))
-    runner.register_hook(hook, priority='LOWEST')
-    with contextlib.suppress(_Measured):
-        runner.train()
-    result: dict[str, Any] = dict(runner=hook.runner.rate(session.batch_size))
-    if step is not None:
-        ours, bare = result['runner'], hook.bare.rate(session.batch_size)
-        preprocessing = _time_preprocessing(session, iterations)
-        result.update(
-            bare=bare,
-            ratio=ours['per_cpu_second'] / bare['per_cpu_second'],
-            preprocessing_ms=preprocessing,
-            overhead_ms=ours['cpu_ms'] - bare['cpu_ms'] - preprocessing)
-    return result
-
-
-def _time_preprocessing(session: Session, iterations: int) -> float:
-    """CPU-milliseconds of preparing a batch for training."""
-    preprocess = session.runner.model.data_preprocessor
-    preprocess(session.batch, True)
-    start = time.process_time()
-    for _ in range(iterations):
-        preprocess(session.batch, True)
-    return (time.process_time() - start) / iterations * 1e3
-
-
-class _Measured(Exception):  # noqa: N818 - it is no error
-    """Enough iterations were seen."""
-
-
-class _TakingTurns(Hook):
-    """Times blocks of the Runner's iterations, and of others in between."""
-
-    def __init__(self, step: Callable[[], None] | None, block: int) -> None:
-        self.step, self.block = step, block
-        self.runner, self.bare = Stopwatch(), Stopwatch()
-        self._seen = -WARM_UP
-
-    def after_train_iter(self, runner: Runner, *args: Any,
-                         **kwargs: Any) -> None:
-        """Change turns at the end of a block."""
-        self._seen += 1
-        if self._seen < 0 or self._seen % self.block:
-            return
-        if self._seen:
-            self.runner.stop(self.block)
-        if self.step is not None:
-            self.step()  # warm caches, as the Runner's are within a block
-            with self.bare.timing(self.block):
-                for _ in range(self.block):
-                    self.step()
-        if self._seen >= ROUNDS * self.block:
-            raise _Measured
-        self.runner.start()
-
-
-def measure_by_turns(steps: dict[str, Callable[[], None]],
-                     samples: dict[str, int],
-                     seconds: float) -> dict[str, dict[str, float]]:
-    """Rates and latencies of several functions, called in turns.
-
-    Args:
-        steps (dict[str, Callable]): What to call, by name.
-        samples (dict[str, int]): Samples dealt with in one call.
-        seconds (float): About how long to measure each.
-
-    Returns:
-        dict: For each name the rates of :class:`Stopwatch` and
-        ``median_ms``, ``p95_ms`` of a call.
-    """
-    watches = {name: Stopwatch() for name in steps}
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for step in steps.values():
-        step()
-    while min(watch.wall for watch in watches.values()) < seconds:
-        for name, step in steps.items():
-            began = watches[name].wall
-            # as many calls a turn as take about a tenth of a second
-            for _ in range(1000):
-                before = watches[name].wall
-                with watches[name].timing():
-                    step()
-                times[name].append(watches[name].wall - before)
-                if watches[name].wall - began > .1:
-                    break
-    return {
-        name: dict(
-            watch.rate(samples[name]),
-            median_ms=1e3 * statistics.median(times[name]),
-            p95_ms=1e3 * float(np.quantile(times[name], .95)))
-        for name, watch in watches.items()
-    }
-
-
-def peak_memory() -> dict[str, float]:
-    """Largest memory that this process and its GPU took so far, MiB."""
-    memory = dict(process=_process_peak())
-    if torch.cuda.is_available():
-        memory['gpu'] = torch.cuda.max_memory_allocated() / 2**20
-    return memory
-
-
-def _process_peak() -> float:
-    status = Path('/proc/self/status')
-    if status.exists():
-        # what getrusage tells begins with that of the process's parent
-        line = next(line for line in status.read_text().splitlines()
-                    if line.startswith('VmHWM:'))
-        return int(line.split()[1]) / 2**10
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts bytes, others KiB
-    return rss / (2**20 if sys.platform == 'darwin' else 2**10)
-
-
-def bare_optimizer(runner: Runner, model: nn.Module) -> torch.optim.Optimizer:
-    """The config's optimiser of all parameters, as plain torch has it.
-
-    Args:
-        runner (Runner): Whose config to follow.
-        model (nn.Module): What learns.
-    """
-    settings = dict(runner.cfg.optim_wrapper.optimizer)
-    kind = getattr(torch.optim, settings.pop('type'))
-    optimizer: torch.optim.Optimizer = kind(model.parameters(), **settings)
-    return optimizer
-
-
-def describe_machine(model: nn.Module) -> dict[str, Any]:
-    """Device, precision, threads and torch release of a measurement."""
-    parameter = next(model.parameters())
-    name = (torch.cuda.get_device_name(parameter.device)
-            if parameter.is_cuda else 'cpu')
-    return dict(
-        device=name,
-        precision=str(parameter.dtype).removeprefix('torch.'),
-        threads=torch.get_num_threads(),
-        torch=torch.__version__)
-
-
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that every family's benchmark has."""
-    parser.add_argument(
-        '--json', nargs='?', const='-', metavar='FILE',
-        help='write figures as JSON to FILE, or in place of the text')
-    parser.add_argument(
-        '--iterations', type=int, default=160,
-        help='training iterations to measure (default: 160)')
-    parser.add_argument(
-        '--seconds', type=float, default=2.,
-        help='length of each other measurement (default: 2)')
-    parser.add_argument(
-        '--threads', type=int, default=1,
-        help='threads of torch; rates per CPU-second want 1 (default: 1)')
+    return number
 
 
 def publish(figures: dict[str, Any], target: str | None) -> None:
@@ -358,7 +288,8 @@ def publish(figures: dict[str, Any], target: str | None) -> None:
         return
     for name, value in flatten(figures):
         number = f'{value:,.6g}' if isinstance(value, float) else (
-            f'{value:,}' if isinstance(value, int) else value)
+            f'{value:,}' if isinstance(value, int) else
+            ', '.join(value) if isinstance(value, list) else value)
         print(f'{name:<50}{number}')
     if target is not None:
         with atomic_file(Path(target)) as temporary:
@@ -373,8 +304,3 @@ def flatten(figures: dict[str, Any],
             yield from flatten(value, f'{prefix}{key}.')
         else:
             yield f'{prefix}{key}', value
-
-
-def _wait_for_device() -> None:
-    if torch.cuda.is_initialized():
-        torch.cuda.synchronize()

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from mmpose_ext.compat.checkpoints import damage
 from mmpose_ext.registry import HOOKS
 from mmpose_ext.storage.atomic import atomic_file
 from mmpose_ext.storage.errors import DataError
+from mmpose_ext.training.log_failures import outlive_log_failures
 from mmpose_ext.training.phases import run_progress
 from mmpose_ext.training.recovery import (
     find_whole_checkpoint,
@@ -42,8 +44,12 @@ class AtomicLocalBackend(LocalBackend):
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes; an older file stays until they are on the disk."""
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(filepath) as temporary:
-            temporary.write_bytes(obj)
+        try:
+            with atomic_file(filepath) as temporary:
+                temporary.write_bytes(obj)
+        except OSError as error:
+            error.filename = str(filepath)  # not the temporary, or none
+            raise
 
     def put_text(self,
                  obj: str,
@@ -140,6 +146,7 @@ class ResumableCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Prepare the folder and make up for a validation that was missed."""
         runner.logger.addFilter(_is_news)
+        outlive_log_failures(runner)
         if self._is_atomic:
             folder = self._folder(runner)
             self._adopt_files(runner, folder)
@@ -253,11 +260,13 @@ class ResumableCheckpointHook(CheckpointHook):
                 # a best checkpoint may replace the one of the same name
                 removals[:] = [p for p in removals if p not in current]
         except OSError as error:
+            free = shutil.disk_usage(self.out_dir).free >> 20
             raise OSError(
                 error.errno,
-                f'a checkpoint could not be written: {error.strerror}. The '
-                'older ones are intact: mend the cause and go on with '
-                '--resume', str(self.out_dir)) from error
+                f'a checkpoint could not be written: {error.strerror}, '
+                f'{free} MB are free. The older ones are intact: mend the '
+                'cause and go on with --resume',
+                error.filename or str(self.out_dir)) from error
 
 
 def _check_given(path: str, resume: bool) -> None:

@@ -82,7 +82,7 @@ def load_whole(model: nn.Module, checkpoint: str | Path,
         # MMEngine's words about it must not mix with a command's output
         with contextlib.redirect_stdout(sys.stderr):
             # without `strict` what does not fit would be left out
-            return load_checkpoint(
+            loaded = load_checkpoint(
                 model, str(checkpoint), map_location='cpu', strict=True)
     except (OSError, BrokenCheckpointError, UnsafeCheckpointError) as error:
         raise DataError(checkpoint, 'file', 'a checkpoint',
@@ -90,6 +90,14 @@ def load_whole(model: nn.Module, checkpoint: str | Path,
     except RuntimeError as error:  # what torch raises if keys do not fit
         raise DataError(checkpoint, 'weights', f'those of {config.filename}',
                         f'others: {error}') from error
+    except (AttributeError, TypeError) as error:  # no dict where one should be
+        raise DataError(checkpoint, 'weights', 'a dict of tensors',
+                        f'another kind of content: {error}') from error
+    meta = loaded.get('meta')
+    if not isinstance(meta, (dict, type(None))):
+        raise DataError(checkpoint, "key 'meta'", 'a dict',
+                        f'a {type(meta).__name__}')
+    return loaded
 
 
 @contextlib.contextmanager

@@ -1,118 +1,130 @@
-"""``tools/benchmark.py`` for volumes.
+"""``tools/benchmark.py`` for volumes, and for the middles of animals.
 
 A step on ready volumes stands beside the Runner's. ``--against-reference``
-sets the network against the plain one, ``--scaling`` draws what a step costs
-against the voxels and the views.
+sets the network against the plain one.
 """
 from __future__ import annotations
 
 import argparse
 import copy
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
-from torch.utils.flop_counter import FlopCounterMode
 
-from mmpose_ext.storage import DataError, atomic_file
-from mmpose_ext.training.benchmark import (
+from mmpose_ext.storage import DataError
+from mmpose_ext.training.benchmark import Benchmark, ScalingAxis, Work
+from mmpose_ext.training.benchmark_figures import (
     Session,
-    add_common_arguments,
-    bare_optimizer,
-    describe_machine,
-    measure_by_turns,
-    measure_loading,
-    measure_training,
-    open_session,
-    peak_memory,
-    publish,
+    count_operations,
+    count_parameters,
 )
+from mmpose_ext.volumetric.estimator import DannceEstimator
 from mmpose_ext.volumetric.network import DannceUNet
-from mmpose_ext.volumetric.step_cost import compare_steps, measure_scaling
+from mmpose_ext.volumetric.step_cost import compare_steps
 
-Step = Callable[[], None]
+SMALL_VOLUMES, VOLUMES = (16, 24, 32, 48), (32, 48, 64, 80)  # voxels a side
+VIEWS = (1, 2, 4, 6)
 
-SCALING_VIEWS = (1, 2, 4, 6)
-SCALING_VOXELS = (32, 48, 64, 80)
+
+class VolumetricBenchmark(Benchmark):
+    """What both networks of the family have."""
+
+    iterations = 16
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add the comparison with the plain network."""
+        parser.add_argument(
+            '--against-reference', action='store_true',
+            help='compare time, memory and results of a training step with '
+            'the plain network; the data set is not needed')
+
+    def measure_instead(self, config: Config,
+                        arguments: argparse.Namespace
+                        ) -> dict[str, Any] | None:
+        """The comparison with the plain network, if asked for."""
+        if not arguments.against_reference:
+            return None
+        views, channels, size, keypoints, nvox = _network_of(config)
+        return dict(against_reference=compare_steps(
+            views, channels, size, keypoints, nvox,
+            refiner=_refiner_of(config)))
+
+    def inference(self, session: Session) -> dict[str, Work]:
+        """From uint8 images to points, and the network alone."""
+        model: Any = copy.deepcopy(session.runner.model).eval()
+        batch, count = session.batch, session.batch_size
+        inputs = model.data_preprocessor(batch, False)['inputs']
+
+        def ours() -> None:
+            with torch.inference_mode():
+                model(**model.data_preprocessor(batch, False),
+                      mode='predict')
+
+        def bare() -> None:
+            with torch.inference_mode():
+                model(inputs, None, mode='tensor')
+
+        return dict(ours=Work(ours, count), bare=Work(bare, count))
+
+
+class ComBenchmark(VolumetricBenchmark):
+    """Pictures in which an animal is to be found."""
+
+    unit = 'pictures'
+    batch_sizes = (1, 4, 16, 64)
+
+
+class DannceBenchmark(VolumetricBenchmark):
+    """Time points, of which each animal has a volume."""
+
+    unit = 'time points'
+    batch_sizes = (1, 2, 4, 8)
+
+    def count_complexity(self, session: Session) -> dict[str, Any]:
+        """As for all, but the operations are those of one volume.
+
+        These are those of the plain sums, whatever the convolutions make of
+        them. Those of a refiner, a ten thousandth, are not counted.
+        """
+        model: Any = session.runner.model
+        volumes = model.data_preprocessor(
+            session.batch, False)['inputs']['volumes']
+        # without a device nothing is rearranged
+        flops = count_operations(
+            copy.deepcopy(model).to('meta'), lambda network: network.head(
+                network.backbone(volumes[:1].to('meta'))))
+        return dict(
+            count_parameters(model), flops=flops, macs=flops // 2,
+            volumes_a_batch=len(volumes))
+
+    def axes(self, config: Config) -> dict[str, ScalingAxis]:
+        """Voxels, views and the batch."""
+        usual = config.model.data_preprocessor.grid.nvox
+        voxels = SMALL_VOLUMES if usual <= SMALL_VOLUMES[-1] else VOLUMES
+        return dict(
+            voxels=ScalingAxis('voxels a side', voxels, _set_voxels),
+            views=ScalingAxis('views', VIEWS, _set_views),
+            **super().axes(config))
+
+    def measure_more(self, session: Session,
+                     arguments: argparse.Namespace) -> dict[str, Any]:
+        """CPU-milliseconds of the volumes of a time point."""
+        return dict(building_cpu_ms=measure_building(
+            session, arguments.seconds))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    add_common_arguments(parser)
-    parser.set_defaults(iterations=16)
-    parser.add_argument(
-        '--against-reference', action='store_true',
-        help='compare time, memory and results of a training step with the '
-        'plain network; the data set is not needed')
-    parser.add_argument(
-        '--scaling', type=Path, metavar='PNG',
-        help='draw the cost of a training step against voxels and views; the '
-        'data set is not needed')
+    VolumetricBenchmark().add_arguments(parser)
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Measure and publish."""
-    torch.set_num_threads(arguments.threads)
-    figures: dict[str, Any] = dict(config=str(config.filename))
-    if arguments.against_reference or arguments.scaling:
-        views, channels, size, keypoints, nvox = _network_of(config)
-        refiner = _refiner_of(config)
-        if arguments.against_reference:
-            figures['against_reference'] = compare_steps(
-                views, channels, size, keypoints, nvox, refiner=refiner)
-        if arguments.scaling:
-            figures['scaling'] = measure_scaling(
-                size, keypoints, SCALING_VOXELS, SCALING_VIEWS,
-                refiner=refiner)
-            draw_scaling(figures['scaling'], arguments.scaling)
-    else:
-        figures.update(_measure(config, arguments))
-    publish(figures, arguments.json)
-    return 0
-
-
-def _measure(config: Config, arguments: argparse.Namespace) -> dict[str, Any]:
-    config = copy.deepcopy(config)
-    config.load_from = None  # weights play no part
-    with open_session(config) as session:
-        model: Any = session.runner.model
-        return dict(
-            machine=describe_machine(model),
-            batch_size=session.batch_size,
-            complexity=count_volume_complexity(session),
-            building_cpu_ms=measure_building(session, arguments.seconds),
-            inference_samples=measure_inference(session, arguments.seconds),
-            loading_samples=measure_loading(session, arguments.iterations),
-            training_samples=measure_training(
-                session, arguments.iterations, bare_training),
-            peak_memory_mib=peak_memory())
-
-
-def count_volume_complexity(session: Session) -> dict[str, int]:
-    """Parameters, and multiplications of one volume's forward pass.
-
-    These are those of the plain sums, whatever the convolutions make of
-    them. Those of a refiner, a ten thousandth, are not counted.
-
-    Args:
-        session (Session): Of a model with volumes.
-    """
-    model: Any = session.runner.model
-    inputs = model.data_preprocessor(session.batch, False)['inputs']
-    # without a device nothing is rearranged
-    backbone = copy.deepcopy(model.backbone).to('meta').eval()
-    head = copy.deepcopy(model.head).to('meta').eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        head(backbone(inputs['volumes'][:1].to('meta')))
-    parameters = list(model.parameters())
-    return dict(
-        parameters=sum(p.numel() for p in parameters),
-        trainable=sum(p.numel() for p in parameters if p.requires_grad),
-        macs=counter.get_total_flops() // 2)
+    of_volumes = config.model.type.endswith(DannceEstimator.__name__)
+    benchmark = DannceBenchmark() if of_volumes else ComBenchmark()
+    return benchmark.run(config, arguments)
 
 
 def measure_building(session: Session, seconds: float) -> float:
@@ -126,96 +138,14 @@ def measure_building(session: Session, seconds: float) -> float:
     return (time.process_time() - began) / count * 1e3
 
 
-def measure_inference(session: Session,
-                      seconds: float) -> dict[str, dict[str, float]]:
-    """Rates from uint8 images to points, and of the network alone."""
-    model: Any = copy.deepcopy(session.runner.model).eval()
-    inputs = model.data_preprocessor(session.batch, False)['inputs']
-
-    def from_images() -> None:
-        with torch.inference_mode():
-            model(**model.data_preprocessor(session.batch, False),
-                  mode='predict')
-
-    def network() -> None:
-        with torch.inference_mode():
-            model.head(model.extract_feat(inputs))
-
-    count = session.batch_size
-    return measure_by_turns(
-        dict(from_images=from_images, network=network),
-        dict(from_images=count, network=count), seconds)
+def _set_voxels(config: Config, value: int) -> None:
+    config.model.data_preprocessor.grid.nvox = value
 
 
-def bare_training(runner: Runner, batch: Any) -> Step:
-    """An iteration of training on ready volumes, and nothing else.
-
-    Args:
-        runner (Runner): Whose network to copy.
-        batch (dict): As the data loader gives it.
-    """
-    made: list[Any] = []
-
-    def step() -> None:
-        if not made:  # now, for at the start of a run losses are prepared
-            model = copy.deepcopy(runner.model).train()
-            made.extend([model, model.data_preprocessor(batch, True),
-                         bare_optimizer(runner, model)])
-        model, ready, optimizer = made
-        optimizer.zero_grad()
-        losses = model.loss(**ready)
-        sum(value for name, value in losses.items()
-            if 'loss' in name).backward()
-        optimizer.step()
-
-    return step
-
-
-def draw_scaling(figures: dict[str, dict[str, Any]], out: Path) -> None:
-    """Draw costs with lines of the law that they should follow.
-
-    Args:
-        figures (dict): As :func:`measure_scaling` gives it.
-        out (Path): Picture to write; its ending decides the format.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(8, 5.6), dpi=80, layout='constrained')
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 2)
-    for (what, costs), row in zip(figures.items(), axes, strict=True):
-        title = dict(step='training step', building='building volumes')[what]
-        _draw_cost(row[0], costs['nvox'], 3, 'voxels, thousands', title)
-        _draw_cost(row[1], costs['views'], 1, 'views', title)
-    with atomic_file(out) as temporary:
-        figure.savefig(temporary, format=out.suffix.lstrip('.') or 'png')
-
-
-def _draw_cost(axis: Any, seconds: dict[str, float], power: int, unit: str,
-               title: str) -> None:
-    numbers = [int(number) for number in seconds]
-    x = [number**power / (1e3 if power == 3 else 1) for number in numbers]
-    y = list(seconds.values())
-    slope, begin = _fit_line(x, y)
-    axis.plot([0, max(x)], [begin, begin + slope * max(x)],
-              color='#999999', linestyle='--', label='straight line')
-    axis.plot(x, y, 'o', color='#0072B2', label='measured')
-    for number, a, b in zip(numbers, x, y, strict=True):
-        axis.annotate(f'{number}³' if power == 3 else str(number), (a, b),
-                      (4, -10), textcoords='offset points', fontsize=8)
-    axis.set(xlabel=unit, ylabel='CPU-seconds', title=title,
-             ylim=(0, 1.15 * max(y)), xlim=(0, 1.1 * max(x)))
-    axis.spines[['top', 'right']].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, loc='lower right')
-
-
-def _fit_line(x: list[float], y: list[float]) -> tuple[float, float]:
-    """Slope and value at 0 of the line with the least squares."""
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    slope = (sum((a - mean_x) * (b - mean_y)
-                 for a, b in zip(x, y, strict=True))
-             / sum((a - mean_x)**2 for a in x))
-    return slope, mean_y - slope * mean_x
+def _set_views(config: Config, value: int) -> None:
+    """Cameras that a recording lacks are its own once more."""
+    config.model.data_preprocessor.num_views = value
+    config.model.backbone.num_views = value
 
 
 def _network_of(config: Config) -> tuple[int, int, Any, int, int]:

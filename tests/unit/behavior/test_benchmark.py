@@ -14,9 +14,12 @@ from mmpose_ext.behavior.benchmark import (
     BareTransformer,
     bare_network,
     bare_training,
-    measure_inference,
+    embedding_steps,
+    set_window_size,
 )
+from mmpose_ext.behavior.network import LisbetTransformer
 from mmpose_ext.registry import MODELS
+from mmpose_ext.training.benchmark_figures import count_operations
 
 from .window_batches import SMALL, batch_of, small_head
 
@@ -68,10 +71,41 @@ def test_bare_step_learns_what_a_step_of_the_runner_does() -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
-def test_rates_of_embedding_stand_beside_each_other() -> None:
+def test_both_embed_the_same_frame() -> None:
     model = build()
-    batch = dict(inputs=torch.zeros(3, 12, 2, 2, 2))
-    found = measure_inference(model, SimpleNamespace(batch=batch), .02)
-    assert found['ratio'] == pytest.approx(
-        found['ours']['per_cpu_second'] / found['bare']['per_cpu_second'])
+    ours, bare = embedding_steps(model, 3, 12)
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        # to look at what is embedded, and by what
+        patch.setattr(LisbetTransformer, 'forward_token',
+                      lambda self, windows, token: found.append(
+                          (windows.shape, token)))
+        ours()
+    bare()
+    assert found == [((3, 12, 8), 11 - model.window_offset)]
     assert model.training
+
+
+def test_operations_of_the_transformer_are_counted() -> None:
+    backbone = build().backbone
+    batch, frames, features = 3, 12, SMALL['in_channels']
+    width, layers = backbone.embed_dims, backbone.transformer_encoder.layers
+    hidden = layers[0].linear1.out_features
+    found = count_operations(
+        backbone, lambda network: network(
+            torch.zeros(batch, frames, features)))
+    layer = 2 * frames * (4 * width**2 + 2 * width * hidden)
+    layer += 2 * 2 * frames**2 * width  # scores, and what they weigh
+    expected = batch * (2 * frames * features * width + len(layers) * layer)
+    assert found == pytest.approx(expected, rel=.1)
+
+
+def test_windows_of_another_size_look_as_far_ahead_as_back() -> None:
+    config = Config(dict(
+        model=dict(backbone=dict()),
+        train_dataloader=dict(dataset=dict(window_size=64))))
+    set_window_size(config, 16)
+    assert config.train_dataloader.dataset == dict(
+        window_size=16, window_offset=7)
+    assert config.model.window_offset == 7
+    assert config.model.backbone.max_length == 16

@@ -50,6 +50,13 @@ def test_captions_and_title_stay_off_the_pictures() -> None:
         assert (sheet == value).all(-1).sum() >= 1200
 
 
+def test_captions_of_any_length_end_with_their_pictures() -> None:
+    wide = [np.zeros((4, 300, 3), np.uint8)] * 2
+    for length in range(30, 90):
+        sheet = contact_sheet(wide, 2, ['W' * length, ''], background=(0,) * 3)
+        assert not sheet[:, 308:].any()
+
+
 @pytest.mark.parametrize(('tiles', 'columns', 'captions'), [
     ([], 2, None), (TILES, 0, None), (TILES, 2, ['one'])])
 def test_nonsense_is_refused(tiles: list, columns: int,

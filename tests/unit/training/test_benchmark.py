@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from torch import nn
 
 from mmpose_ext.registry import MODELS
-from mmpose_ext.training import benchmark
+from mmpose_ext.storage import DataError
+from mmpose_ext.training import benchmark, benchmark_figures, stopwatch
+from mmpose_ext.training.benchmark import Benchmark, ScalingAxis, Work
 
 BATCH, WIDTH, SAMPLES = 4, 8, 400
 RUNNER_MS, BARE_MS = 8., 2.
@@ -73,7 +76,7 @@ def config() -> Config:
 
 
 def test_stopwatch_counts_cpu_time_and_not_waiting() -> None:
-    watch = benchmark.Stopwatch()
+    watch = stopwatch.Stopwatch()
     for _ in range(2):
         with watch.timing(3):
             busy(30)
@@ -87,9 +90,9 @@ def test_stopwatch_counts_cpu_time_and_not_waiting() -> None:
 
 
 def test_operations_and_parameters_are_counted(config: Config) -> None:
-    with benchmark.open_session(config) as session:
+    with benchmark_figures.open_session(config) as session:
         assert session.batch['inputs'].shape == (BATCH, 3, WIDTH, WIDTH)
-        found = benchmark.count_complexity(session)
+        found = benchmark_figures.count_complexity(session)
     macs = 5 * 3 * 9 * (WIDTH - 2)**2
     assert found == dict(parameters=135 + 6, trainable=135, macs=macs,
                          flops=2 * macs)
@@ -108,12 +111,12 @@ def test_runner_is_measured_in_turns(config: Config, tmp_path: Path) -> None:
         return step
 
     # more iterations than an epoch of 100
-    with benchmark.open_session(config) as session:
-        found = benchmark.measure_training(session, 120, make_bare)
-    block = 120 // benchmark.ROUNDS
+    with benchmark_figures.open_session(config) as session:
+        found = benchmark_figures.measure_training(session, 120, make_bare)
+    block = 120 // benchmark_figures.ROUNDS
     # warm-up of one, then a block, at the end of each block of the Runner
     ends = sorted(set(order))
-    assert len(ends) == benchmark.ROUNDS + 1
+    assert len(ends) == benchmark_figures.ROUNDS + 1
     assert {b - a for a, b in zip(ends, ends[1:], strict=False)} == {block}
     assert len(order) == len(ends) * (block + 1)
     assert found['bare']['cpu_ms'] == pytest.approx(BARE_MS, rel=.2)
@@ -123,17 +126,18 @@ def test_runner_is_measured_in_turns(config: Config, tmp_path: Path) -> None:
         found['preprocessing_ms'])
     assert found['ratio'] == pytest.approx(
         found['bare']['cpu_ms'] / found['runner']['cpu_ms'])
+    assert found['peak_memory_mib']['process'] > 0
 
 
 def test_loading_is_measured_without_the_model(config: Config) -> None:
-    with benchmark.open_session(config) as session:
-        found = benchmark.measure_loading(session, 150)
+    with benchmark_figures.open_session(config) as session:
+        found = benchmark_figures.measure_loading(session, 150)
     assert found['cpu_ms'] < RUNNER_MS / 2
     assert found['per_second'] == pytest.approx(BATCH * 1e3 / found['ms'])
 
 
 def test_turns_give_latencies() -> None:
-    found = benchmark.measure_by_turns(
+    found = stopwatch.measure_by_turns(
         dict(slow=lambda: busy(8), fast=lambda: busy(2)),
         dict(slow=16, fast=1), .2)
     assert found['slow']['median_ms'] > 1.5 * found['fast']['median_ms']
@@ -142,9 +146,9 @@ def test_turns_give_latencies() -> None:
 
 
 def test_memory_covers_what_was_used() -> None:
-    before = benchmark.peak_memory()['process']
+    before = stopwatch.peak_memory()['process']
     block = torch.ones(2**20 * 40)  # 160 MiB
-    assert benchmark.peak_memory()['process'] >= min(
+    assert stopwatch.peak_memory()['process'] >= min(
         before, block.nbytes / 2**20)
 
 
@@ -152,7 +156,7 @@ def test_figures_are_published(tmp_path: Path,
                                capsys: pytest.CaptureFixture[str]) -> None:
     figures = dict(a=dict(b=1.5, c=2000), d='cpu')
     parser = argparse.ArgumentParser()
-    benchmark.add_common_arguments(parser)
+    Benchmark().add_arguments(parser)
     benchmark.publish(figures, parser.parse_args(['--json']).json)
     assert json.loads(capsys.readouterr().out) == figures
     path = tmp_path / 'f.json'
@@ -161,3 +165,113 @@ def test_figures_are_published(tmp_path: Path,
     lines = capsys.readouterr().out.split('\n')
     assert [line.split() for line in lines[:3]] == [
         ['a.b', '1.5'], ['a.c', '2,000'], ['d', 'cpu']]
+
+
+class SlowHook(Hook):
+    """Takes as long as the step itself, and more."""
+
+    def before_train_iter(self, *args: object, **kwargs: object) -> None:
+        busy(3 * RUNNER_MS)
+
+
+@pytest.mark.parametrize('slow', [False, True])
+def test_what_slows_the_runner_down_shows_in_the_ratio(
+        config: Config, slow: bool) -> None:
+    with benchmark_figures.open_session(config) as session:
+        if slow:
+            session.runner.register_hook(SlowHook())
+        found = benchmark_figures.measure_training(
+            session, 16, benchmark_figures.bare_training)
+    # 1 less what the Runner does; a quarter of it with the hook
+    assert (found['ratio'] < .3) is slow
+    assert (found['ratio'] > .6) is not slow
+
+
+def test_attention_is_counted_as_products_of_matrices() -> None:
+    heads, tokens, width, batch = 2, 7, 12, 3
+    attention = nn.MultiheadAttention(width, heads, batch_first=True)
+    x = torch.zeros(batch, tokens, width)
+    found = benchmark_figures.count_operations(
+        attention, lambda module: module(x, x, x, need_weights=False))
+    projections = 2 * batch * tokens * width * (3 * width + width)
+    products = 2 * 2 * batch * tokens * tokens * width
+    assert found == projections + products
+    assert attention.in_proj_weight.requires_grad
+
+
+class BusyBenchmark(Benchmark):
+    """A family's, with all that one may say."""
+
+    unit = 'squares'
+    batch_sizes = (1, 2)
+
+    def inference(self, session: object) -> dict[str, Work]:
+        return dict(ours=Work(lambda: busy(4), 2),
+                    bare=Work(lambda: busy(2), 2), one=Work(dict, 1))
+
+    def axes(self, config: Config) -> dict[str, ScalingAxis]:
+        def widen(config: Config, value: int) -> None:
+            config.train_dataloader.batch_size = 3 * value
+
+        return dict(super().axes(config),
+                    width=ScalingAxis('width', (1, 2), widen))
+
+    def measure_more(self, *_: object) -> dict:
+        return dict(stripes=7)
+
+
+def measured(config: Config, *words: str) -> dict:
+    parser = argparse.ArgumentParser()
+    family = BusyBenchmark()
+    family.add_arguments(parser)
+    found: dict = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benchmark, 'publish',
+                      lambda figures, _: found.update(figures))
+        family.run(config, parser.parse_args(
+            ['--seconds', '.02', '--iterations', '8', *words]))
+    return found
+
+
+def test_figures_have_one_order_and_the_family_s_own_come_last(
+        config: Config) -> None:
+    found = measured(config)
+    assert list(found) == [
+        'config', 'unit', 'batch_size', 'axes', 'machine', 'complexity',
+        'loading', 'training', 'inference', 'peak_memory_mib', 'stripes']
+    assert list(found['complexity']) == ['parameters', 'trainable', 'flops',
+                                         'macs']
+    assert list(found['training']) == ['runner', 'bare', 'ratio',
+                                       'preprocessing_ms', 'overhead_ms']
+    assert list(found['inference']) == ['ours', 'bare', 'ratio', 'one']
+    assert found['inference']['ratio'] == pytest.approx(.5, rel=.2)
+    assert found['axes'] == ['batch', 'width', 'processes']
+
+
+def test_scaling_is_that_of_the_axes_asked_for(config: Config) -> None:
+    found = measured(config, '--scaling', 'width')['scaling']
+    assert list(found) == ['width']
+    assert found['width']['label'] == 'width'
+    values = found['width']['values']
+    assert list(values) == ['1', '2']
+    for rates in values.values():
+        assert set(rates) == {'training', 'preparing', 'inference', 'flops'}
+    # a step takes as long with twice the samples
+    one, two = (rates['training']['per_cpu_second']
+                for rates in values.values())
+    assert two / one == pytest.approx(2, rel=.2)
+    assert one == pytest.approx(3e3 / RUNNER_MS, rel=.2)
+
+
+def test_unknown_axis_is_refused(config: Config) -> None:
+    with pytest.raises(DataError, match='batch, width, processes.*colour'):
+        measured(config, '--scaling', 'colour')
+
+
+@pytest.mark.parametrize('word', ['0', '-1', 'many'])
+def test_there_is_something_to_measure(config: Config, word: str,
+                                       capsys: pytest.CaptureFixture[str]
+                                       ) -> None:
+    with pytest.raises(SystemExit):
+        measured(config, f'--iterations={word}')
+    assert '--iterations' in capsys.readouterr().err

@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +11,7 @@ from mmpose_ext.compat.distributed import CpuSyncBatchNorm
 from mmpose_ext.storage.errors import DataError
 from mmpose_ext.training import FreezeHook
 from mmpose_ext.training.freezing import set_trainable, still_layers
+from tests.front_door.client import as_torchrun, shared_server
 
 from .staged_toy import NAMES, WatchHook, part_of
 
@@ -193,36 +190,19 @@ class TestParts:
         assert still_layers(model, (), 'eval', True, '') == ()
 
 
-def launch(script: str, folder: Path, processes: int) -> None:
+def launch(script: Path, folder: Path, processes: int) -> None:
     """Run a script, as torchrun does in so many processes."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, script, str(folder)]
-    environment = dict(os.environ, OMP_NUM_THREADS='1', MASTER_PORT=str(port),
-                       MASTER_ADDR='127.0.0.1', WORLD_SIZE=str(processes),
-                       CUDA_VISIBLE_DEVICES='')
+    argv = [str(script), str(folder)]
     if processes > 1:
-        command += ['--launcher', 'pytorch']
-    children = [
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True,
-            env=dict(environment, RANK=str(rank), LOCAL_RANK=str(rank)))
-        for rank in range(processes)
-    ]
-    try:
-        outputs = [child.communicate(timeout=240)[0] for child in children]
-    finally:
-        for child in children:
-            child.kill()
-    assert [child.returncode for child in children] == [0] * processes, (
-        '\n'.join(outputs))
+        argv += ['--launcher', 'pytorch']
+    log = folder / f'{processes}.txt'
+    codes = shared_server().run(argv, log, as_torchrun(processes), 240)
+    assert codes == [0] * processes, log.read_text()
 
 
 @pytest.mark.dist
 def test_two_processes_thaw_as_one(tmp_path: Path):
-    script = str(Path(__file__).with_name('thaw_rtmpose.py'))
+    script = Path(__file__).with_name('thaw_rtmpose.py')
     launch(script, tmp_path, 1)
     launch(script, tmp_path, 2)
     one, first, second = (torch.load(tmp_path / name, weights_only=True)

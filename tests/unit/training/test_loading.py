@@ -98,3 +98,20 @@ def test_names_come_in_the_order_of_their_numbers() -> None:
     assert keypoint_names({'keypoint_id2name': {'10': 'b', '9': 'a'}}) == (
         'a', 'b')
     assert keypoint_names(None) == keypoint_names({}) == ()
+
+
+def test_meta_data_of_another_kind_are_refused(tmp_path: Path) -> None:
+    model, path = nn.Linear(2, 1), tmp_path / 'a.pth'
+    torch.save(dict(state_dict=model.state_dict(), meta='text'), path)
+    with pytest.raises(DataError, match="key 'meta': expected a dict, found "):
+        load_whole(model, path, Config())
+
+
+@pytest.mark.parametrize('content', [
+    dict(state_dict=[1, 2]), dict(state_dict={'weight': 'text'}), [1], 5.])
+def test_weights_of_another_kind_are_refused(tmp_path: Path,
+                                             content: object) -> None:
+    path = tmp_path / 'a.pth'
+    torch.save(content, path)
+    with pytest.raises(DataError, match='weights|file'):
+        load_whole(nn.Linear(2, 1), path, Config())
