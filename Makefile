@@ -1,6 +1,9 @@
 # make setup   install everything; safe to repeat
 # make demo    synthesise, train, test and draw one family, or FAMILY=all
 # make test    set up, check style and types, run the tests
+# make test-slow   the tests that are marked slow, before a release
+# make campaign    damaged files, kills, full disks, dead processes: an hour
+# make docs    write the generated pages, build the documentation
 #
 # PYTHON names the interpreter that makes the environment, VENV its folder.
 # An active virtual or conda environment is added to instead of making one;
@@ -11,8 +14,10 @@ VENV ?= $(or $(VIRTUAL_ENV),$(if $(filter-out \
 PYTHON ?= $(or $(realpath $(VENV)/bin/python),python3)
 FAMILY ?= direction
 RUN := "$(VENV)/bin/python"
+# Files that share fixtures stay together, those with long ones come first.
+PYTEST := -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help setup demo lint test
+.PHONY: help setup campaign demo docs lint test test-slow
 
 help:
 	@sed -n '/^$$/q; s/^# *//p' Makefile
@@ -23,9 +28,19 @@ setup:
 demo: setup
 	@$(RUN) tools/demo.py --family $(FAMILY)
 
+docs: setup
+	@$(RUN) -m docs.generate
+	@$(RUN) -m sphinx -W --keep-going docs docs/_build
+
 lint: setup
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
 
 test: lint
-	@$(RUN) -m pytest -n 2 --dist loadgroup
+	@$(RUN) $(PYTEST) -m "not slow"
+
+test-slow: setup
+	@$(RUN) $(PYTEST) -m slow
+
+campaign: setup
+	@$(RUN) -m tests.campaigns $(CAMPAIGN)

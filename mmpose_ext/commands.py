@@ -58,20 +58,22 @@ class Converter:
 
 def run_command(command: str,
                 description: str,
-                argv: Sequence[str] | None = None) -> int:
+                argv: Sequence[str] | None = None,
+                prog: str = '') -> int:
     """Run a command that starts from a config.
 
     Args:
         command (str): Name of the family's module.
         description (str): For ``--help``.
         argv (Sequence[str], optional): Defaults to the command line.
+        prog (str): How it is called. Defaults to ``tools/<command>.py``.
 
     Returns:
         int: Exit code; 1 for bad data, 2 for wrong usage.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
-        prog=f'tools/{command}.py', description=description)
+    prog = prog or f'tools/{command}.py'
+    parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--cfg-options',
@@ -83,7 +85,7 @@ def run_command(command: str,
     if path is None:
         parser.epilog = (
             'Further options depend on the family of CONFIG: '
-            f'tools/{command}.py CONFIG --help lists them.')
+            f'{prog} CONFIG --help lists them.')
         parser.parse_args(argv)
         parser.error('the config must be a .py file')
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from mmpose_ext.storage import DataError
 
@@ -11,6 +12,8 @@ from mmpose_ext.storage import DataError
 @dataclass
 class ProblemReport:
     """What was found out.
+
+    A family that tells more extends :meth:`as_dict` and :meth:`lines`.
 
     Attributes:
         problems: What must be mended.
@@ -35,31 +38,48 @@ class ProblemReport:
         except DataError as error:
             self.add(error)
 
-    def finish(self, as_json: bool, strict: bool = False) -> int:
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, in values that JSON knows."""
+        return dict(
+            problems=[_fields(item) for item in self.problems],
+            warnings=[_fields(item) for item in self.warnings],
+            parts=self.parts)
+
+    def lines(self) -> Iterator[str]:
+        """What was read, for people."""
+        for name, text in self.parts.items():
+            yield f'{name}: {text}'
+
+    def finish(self, as_json: bool, strict: bool | None = None) -> int:
         """Print everything.
 
         Args:
             as_json (bool): Whether to print JSON.
-            strict (bool): Whether warnings count. Defaults to False.
+            strict (bool, optional): Whether warnings count, as ``--strict``
+                says. Defaults to None: they do not, and the command has no
+                such option.
 
         Returns:
             int: The exit code, 1 if something counts against the data.
         """
         if as_json:
-            print(json.dumps(dict(
-                problems=[_fields(item) for item in self.problems],
-                warnings=[_fields(item) for item in self.warnings],
-                parts=self.parts), indent=2))
+            print(json.dumps(self.as_dict(), indent=2))
         else:
-            for name, text in self.parts.items():
-                print(f'{name}: {text}')
+            for line in self.lines():
+                print(line)
             for warning in self.warnings:
                 print(f'warning: {warning}')
             for problem in self.problems:
                 print(f'error: {problem}')
             if not self.problems:
-                print('no problems')
+                print(self._verdict(strict))
         return int(bool(self.problems or (strict and self.warnings)))
+
+    def _verdict(self, strict: bool | None) -> str:
+        if not self.warnings:
+            return 'no problems'
+        text = f'no errors, {len(self.warnings)} warnings'
+        return text if strict is None else f'{text}; --strict counts these'
 
 
 def _fields(error: DataError) -> dict[str, str]:

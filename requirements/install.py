@@ -295,7 +295,7 @@ def install_packages(environment: Environment) -> str:
     """Install the OpenMMLab packages and all that stands on torch."""
     install_all(environment,
                 ('runtime.txt', 'mmpose.txt', 'optional.txt', 'behavior.txt',
-                 'handobject.txt', 'tests.txt'),
+                 'handobject.txt', 'docs.txt', 'tests.txt'),
                 openmmlab('mmengine') + openmmlab('mmcv') + openmmlab('mmdet'))
     mmpose = wanted(environment, openmmlab('mmpose'))
     if mmpose:

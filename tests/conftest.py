@@ -16,8 +16,15 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ.setdefault('MPLBACKEND', 'Agg')
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a GPU where there is none."""
+    """Skip what needs a GPU where there is none; share fixtures.
+
+    What shares them goes to one worker of ``pytest -n 2 --dist loadgroup``.
+    """
+    for item in items:
+        if not item.get_closest_marker('xdist_group'):
+            item.add_marker(pytest.mark.xdist_group(_group_of(item)))
     needing = [item for item in items if item.get_closest_marker('gpu')]
     if not needing:
         return
@@ -25,6 +32,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in needing:
             item.add_marker(pytest.mark.skip(reason='needs a CUDA device'))
+
+
+def _group_of(item: pytest.Item) -> str:
+    """The tests of a file, or those of a family that trains for all."""
+    parameters = getattr(item, 'callspec', None)
+    family = parameters.params.get('family') if parameters else None
+    if isinstance(family, Path):
+        return f'promises of {family.parent.name}'
+    return f'{item.path.parent.name}/{item.path.stem}'
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-# 34,214 parameters for live use.
+# 34,198 parameters for live use.
 _base_ = ['direction-cnn_1xb256-60e_rat3-50x50.py']
 model = dict(
     backbone=dict(widths=(8, 16, 32, 32)),

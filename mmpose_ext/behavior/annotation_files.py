@@ -9,6 +9,7 @@ import h5netcdf
 import h5py
 import numpy as np
 
+from mmpose_ext.behavior.class_tables import to_table
 from mmpose_ext.behavior.embedding_files import (
     read_number_table,
     write_number_table,
@@ -22,8 +23,9 @@ from mmpose_ext.storage import (
 
 Array = np.ndarray
 
+TABLE_PREFIX = 'machineAnnotation_'  # of tables of classes, as in LISBET
 ANNOTATIONS_NC = 'annotations.nc'
-ANNOTATIONS_CSV = 'machineAnnotation_lisbet.csv'
+ANNOTATIONS_CSV = f'{TABLE_PREFIX}lisbet.csv'
 EVENTS_CSV = 'events.csv'
 DEFAULT_FPS = 30.  # of a recording that states none, as in the original
 
@@ -42,9 +44,7 @@ def decide(probabilities: Array, multilabel: bool,
     """
     if multilabel:
         return (probabilities >= threshold).astype(np.uint8)
-    chosen = probabilities.argmax(1)
-    return (chosen[:, None] == np.arange(probabilities.shape[1])).astype(
-        np.uint8)
+    return to_table(probabilities.argmax(1), probabilities.shape[1])
 
 
 def write_annotations(folder: Path,

@@ -14,7 +14,10 @@ from mmpose_ext.storage import atomic_file
 Array = np.ndarray
 
 OTHER_COLOR = '#D9D9D9'
+_FINE = 6  # of the first colours, which the colour-blind tell apart
 _GOLDEN = .618034  # of the circle of hues, from one colour to the next
+_INK = '#222222'
+_LIGHT = .21  # luminance of what is written on in dark
 
 
 def new_figure(width: float, height: float, dpi: int = 110) -> Any:
@@ -45,7 +48,7 @@ def class_colors(names: Sequence[str]) -> list[str]:
     The first ones are told apart by the colour-blind.
     """
     colors = []
-    fine = [*COLORS[:6]]
+    fine = COLORS[:_FINE]
     for name in names:
         if name.lower() in ('other', 'none', 'background'):
             colors.append(OTHER_COLOR)
@@ -60,6 +63,31 @@ def class_colors(names: Sequence[str]) -> list[str]:
         colors.append('#%02X%02X%02X' % (  # noqa: UP031
             round(255 * red), round(255 * green), round(255 * blue)))
     return colors
+
+
+def animal_color(number: int) -> str:
+    """The colour of an individual, by its number."""
+    return COLORS[number % _FINE]
+
+
+def write_cells(picture: Any, texts: Sequence[Sequence[str]],
+                size: float = 8) -> None:
+    """Write into the cells of a matrix, dark or white as can be read.
+
+    Args:
+        picture (AxesImage): The matrix, as ``imshow`` draws it.
+        texts (Sequence[Sequence[str]]): A row a row; '' leaves a cell alone.
+        size (float): Of the letters, pt. Defaults to 8.
+    """
+    colors = picture.cmap(picture.norm(picture.get_array()))[..., :3]
+    # as the eye adds colours up; at the limit both inks contrast alike
+    light = colors**2.2 @ (.2126, .7152, .0722) > _LIGHT
+    for i, row in enumerate(texts):
+        for j, text in enumerate(row):
+            if text:
+                picture.axes.text(
+                    j, i, text, ha='center', va='center', fontsize=size,
+                    color=_INK if light[i, j] else 'white')
 
 
 def tidy(axis: Any, title: str = '') -> None:

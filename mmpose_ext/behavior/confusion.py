@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpose_ext.behavior.canvas import new_figure, save_figure
+from mmpose_ext.behavior.canvas import new_figure, save_figure, write_cells
 
 Array = np.ndarray
 
@@ -37,14 +37,12 @@ def draw_confusions(
         counts = np.asarray(counts)
         total = counts.sum(1, keepdims=True)
         share = counts / np.maximum(total, 1)
-        axis.imshow(share, cmap='Blues', vmin=0, vmax=1)
+        picture = axis.imshow(share, cmap='Blues', vmin=0, vmax=1)
         size = 9 if len(names) <= 6 else 7
-        for i, j in np.ndindex(*share.shape):
-            text = f'{share[i, j]:.0%}'
-            if len(names) <= 4:
-                text += f'\n{counts[i, j]:,}'
-            axis.text(j, i, text, ha='center', va='center', fontsize=size,
-                      color='white' if share[i, j] > .55 else '#222222')
+        texts = [[f'{part:.0%}' + (f'\n{count:,}' if len(names) <= 4 else '')
+                  for part, count in zip(*rows, strict=True)]
+                 for rows in zip(share, counts, strict=True)]
+        write_cells(picture, texts, size)
         axis.set_xticks(range(len(names)), names, fontsize=size,
                         rotation=0 if len(names) <= 4 else 40,
                         ha='center' if len(names) <= 4 else 'right')

@@ -20,6 +20,7 @@ from mmpose_ext.storage import (
     check_keys,
 )
 from mmpose_ext.storage.hdf5 import open_hdf5
+from mmpose_ext.storage.plain_files import plain
 
 Array = np.ndarray
 
@@ -137,7 +138,7 @@ def read_embedding(path: Path, record: str = '') -> RecordEmbedding:
         check_keys(file.variables, ('embedding', 'time'), path)
         values = np.asarray(file.variables['embedding'][...])
         frames = np.asarray(file.variables['time'][...])
-        attributes = {name: _plain(value)
+        attributes = {name: plain(value)
                       for name, value in file.attrs.items()
                       if not name.startswith('_')}
     _check_values(values, path)
@@ -263,13 +264,6 @@ def _check_values(values: Array, path: Path) -> None:
                         f'shape {values.shape}')
 
 
-def _plain(value: Any) -> Any:
-    """An attribute as Python has it."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def read_attributes(path: Path) -> dict[str, Any]:
     """Texts and numbers of a netCDF 4 file.
 
@@ -278,4 +272,4 @@ def read_attributes(path: Path) -> dict[str, Any]:
     """
     with open_hdf5(check_file(path, ('.nc', ))) as container, h5netcdf.File(
             container, 'r', decode_vlen_strings=True) as file:
-        return {name: _plain(value) for name, value in file.attrs.items()}
+        return {name: plain(value) for name, value in file.attrs.items()}

@@ -13,7 +13,7 @@ from mmpose_ext.behavior.canvas import (
     save_figure,
     tidy,
 )
-from mmpose_ext.storage import DataError
+from mmpose_ext.behavior.extra_packages import require_packages
 
 Array = np.ndarray
 
@@ -57,12 +57,8 @@ def neighbour_plane(values: Array, seed: int = 0) -> Array:
     Raises:
         DataError: If scikit-learn is not installed.
     """
-    try:
-        from sklearn.manifold import TSNE
-    except ImportError as error:
-        raise DataError('scikit-learn', 'package', 'scikit-learn',
-                        f'no {error.name}',
-                        'pip install mmpose_ext[behavior]') from error
+    require_packages('sklearn')
+    from sklearn.manifold import TSNE
     perplexity = min(40., max((len(values) - 1) / 4, 1.))
     points: Array = TSNE(2, perplexity=perplexity, init='pca',
                          random_state=seed).fit_transform(values)

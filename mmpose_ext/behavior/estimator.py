@@ -111,10 +111,11 @@ class LisbetModel(BaseModel):
         if set(tasks) != set(self.heads):
             raise _other_tasks(tasks, list(self.heads))
         self._check_offset(data_samples)
-        feats = self.extract_feat(inputs)
+        feats = self._tokens_for_heads(inputs)
         results = {}
         for task, sample in zip(tasks, data_samples, strict=True):
-            found = self._head(task).loss(_part(feats, sample), sample)
+            with torch.autocast(feats.device.type, enabled=False):
+                found = self._head(task).loss(_part(feats, sample), sample)
             loss = self.loss_weights.get(task, 1.) * found.pop('loss')
             if self.log_variances is not None:
                 spread = self.log_variances[task]
@@ -130,42 +131,17 @@ class LisbetModel(BaseModel):
         if not tasks or not set(tasks) <= set(self.heads):
             raise _other_tasks(tasks, list(self.heads))
         self._check_offset(data_samples)
-        feats = self.extract_feat(inputs)
-        for task, sample in zip(tasks, data_samples, strict=True):
-            sample.pred_instances = InstanceData(**self._head(task).predict(
-                _part(feats, sample), sample))
+        feats = self._tokens_for_heads(inputs)
+        with torch.autocast(feats.device.type, enabled=False):
+            for task, sample in zip(tasks, data_samples, strict=True):
+                sample.pred_instances = InstanceData(
+                    **self._head(task).predict(_part(feats, sample), sample))
         return data_samples
 
-    def embed(self, windows: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Embed windows as they are in a data set; no gradient.
-
-        Args:
-            windows (Tensor): (M, W, N, K, S), NaN missing.
-            valid (Tensor, optional): int64 (M, 2), first and last + 1
-                position that is no padding. Defaults to None: all.
-
-        Returns:
-            Tensor: (M, D), the token of each window's frame.
-        """
-        training = self.training
-        if training:
-            self.eval()
-        try:
-            with torch.no_grad():
-                data = dict(inputs=windows, data_samples=None)
-                if valid is not None:
-                    data['valid'] = valid
-                inputs = self.data_preprocessor(data, False)['inputs']
-                inputs = inputs.flatten(2)
-                token = inputs.shape[1] - 1 - self.window_offset
-                if hasattr(self.backbone, 'forward_token'):
-                    embedding: Tensor = self.backbone.forward_token(
-                        inputs, token)
-                    return embedding
-                return self.extract_feat(inputs)[:, token]
-        finally:
-            if training:
-                self.train()
+    def _tokens_for_heads(self, inputs: Tensor) -> Tensor:
+        """Tokens in full precision: heads are small, and their sums long."""
+        feats = self.extract_feat(inputs)
+        return feats.to(torch.promote_types(feats.dtype, torch.float32))
 
     def set_class_counts(self, counts: Any, frames: int,
                          classes: Sequence[str] = ()) -> None:

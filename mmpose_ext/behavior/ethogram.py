@@ -89,8 +89,9 @@ def _prepare(block: EthogramBlock
 def _draw_block(band: Any, lanes: Any, block: EthogramBlock,
                 seen: Sequence[int], shares: Sequence[Array],
                 end: float) -> None:
+    from matplotlib.colors import to_rgba_array
     names = list(block.layers)
-    rgb = np.array([_rgb(color) for color in class_colors(block.classes)])
+    rgb = to_rgba_array(class_colors(block.classes))[:, :3]
     for row, share in enumerate(shares):
         _draw_band(band, row, share, rgb, end)
     band.set_ylim(len(names), 0)
@@ -130,11 +131,6 @@ def average_columns(labels: Array, columns: int) -> Array:
                                                                        None]
 
 
-def one_hot(states: Array, count: int) -> Array:
-    """States (T,) as (T, count) uint8; below 0 is none."""
-    return (states[:, None] == np.arange(count)).astype(np.uint8)
-
-
 def _draw_band(axis: Any, row: int, share: Array, rgb: Array,
                end: float) -> None:
     """All classes of a layer in one strip, colours mixed by share."""
@@ -158,7 +154,3 @@ def _draw_lane(axis: Any, top: float, bottom: float, share: Array,
 
 def _label(name: str, shares: Sequence[float]) -> str:
     return f'{name}  ' + ' / '.join(f'{share:.0%}' for share in shares)
-
-
-def _rgb(color: str) -> tuple[float, ...]:
-    return tuple(int(color[i:i + 2], 16) / 255 for i in (1, 3, 5))

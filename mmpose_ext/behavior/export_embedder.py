@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from mmpose_ext.behavior.export_onnx import load_behavior_model, window_size
-from mmpose_ext.compat.checkpoints import load_checkpoint
+from mmpose_ext.behavior.export_onnx import window_size
+from mmpose_ext.behavior.inference import load_model
+from mmpose_ext.command_options import check_out
 from mmpose_ext.registry import MODELS
 from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.storage.plain_files import plain
 
 # What inference reads of a config.
 _KEPT = ('default_scope', 'custom_imports', 'test_dataloader',
@@ -36,9 +38,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     """Export, and write the two files."""
     out: Path = arguments.out
     beside = out.with_suffix('.py')
-    if out.suffix != '.pth':
-        raise DataError(out, '--out', 'a name ending in .pth',
-                        repr(out.suffix))
+    check_out(out, ('.pth', ))
     if config.filename and beside.resolve() == Path(
             config.filename).resolve():
         raise DataError(out, '--out', 'another name than that of the config',
@@ -69,21 +69,19 @@ def export_embedder(config: Config,
     Raises:
         DataError: If the weights are not the model's.
     """
-    model = load_behavior_model(config, checkpoint)
+    model, dataset_meta = load_model(config, checkpoint, torch.device('cpu'))
     state = {name: value.clone()
              for name, value in model.state_dict().items()
              if name.startswith(_PARTS)}
     embedder = embedder_config(config)
     MODELS.build(embedder.model).load_state_dict(state, strict=True)
-    loaded = load_checkpoint(checkpoint, 'cpu')
-    meta = loaded.get('meta', {}) if isinstance(loaded, dict) else {}
     text: str = embedder.pretty_text
     return dict(
         state_dict=state,
         meta=dict(
             cfg=text,
-            model=_plain(embedder.model),
-            dataset_meta=_plain(meta.get('dataset_meta') or {}),
+            model=plain(embedder.model.to_dict()),
+            dataset_meta=plain(dataset_meta),
             window_size=window_size(config, model),
             window_offset=model.window_offset,
             exported_from=Path(checkpoint).name)), text
@@ -102,15 +100,3 @@ def embedder_config(config: Config) -> Config:
     backbone = {name: value for name, value in model['backbone'].items()
                 if name not in ('init_cfg', 'frozen_stages')}
     return Config(dict(kept, model=dict(model, backbone=backbone)))
-
-
-def _plain(value: Any) -> Any:
-    """Values that a checkpoint may hold and still load safely."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, 'tolist'):
-        return _plain(value.tolist())
-    plain = value is None or isinstance(value, (bool, int, float, str))
-    return value if plain else str(value)

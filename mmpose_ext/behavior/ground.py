@@ -81,11 +81,6 @@ class WindowGround:
         return Anchors(records, self.low[records] + numbers
                        - self._before[records])
 
-    def number(self, anchors: Anchors) -> Array:
-        """The opposite of :meth:`locate`, int64 (M,)."""
-        return (anchors.rows - self.low[anchors.records]
-                + self._before[anchors.records])
-
     def elsewhere(self, anchors: Anchors, share: Array) -> Anchors:
         """Frames of other records, all equally likely.
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmpose_ext.behavior.canvas import class_colors
-from mmpose_ext.drawing.curves import COLORS
+from mmpose_ext.behavior.canvas import animal_color, class_colors
+from mmpose_ext.behavior.class_tables import to_numbers
 from mmpose_ext.progress import prediction_progress
 from mmpose_ext.storage import DataError, VideoReader, VideoWriter
 
@@ -60,7 +60,7 @@ def write_labelled(path: Path, video: Path, classes: Sequence[str],
 def draw_points(frame: Array, points: Array) -> None:
     """Draw the points (N, K, S) of each animal on a picture, BGR."""
     for number, animal in enumerate(points):
-        color = bgr(COLORS[number % 6])
+        color = bgr(animal_color(number))
         for point in animal[np.isfinite(animal).all(-1)]:
             cv2.circle(frame, (round(point[0]), round(point[1])), 3, color,
                        cv2.FILLED, cv2.LINE_AA)
@@ -69,13 +69,13 @@ def draw_points(frame: Array, points: Array) -> None:
 def paint_strip(labels: Array, colors: Sequence[Color]) -> Array:
     """One pixel a frame (T, 3) uint8 in the colour of its first class."""
     palette = np.array([*colors, (255, 255, 255)], np.uint8)
-    numbers = np.where(labels.any(1), labels.argmax(1), len(colors))
-    return np.asarray(palette[numbers])
+    return np.asarray(palette[to_numbers(labels)])  # no class is the last
 
 
 def bgr(color: str) -> Color:
     """A colour '#RRGGBB' as OpenCV takes it."""
-    red, green, blue = (int(color[i:i + 2], 16) for i in (1, 3, 5))
+    from matplotlib.colors import to_rgb
+    red, green, blue = (round(255 * part) for part in to_rgb(color))
     return blue, green, red
 
 

@@ -19,8 +19,10 @@ import numpy as np
 
 from mmpose_ext.behavior.annotation_files import (
     DEFAULT_FPS,
+    TABLE_PREFIX,
     read_label_table,
 )
+from mmpose_ext.behavior.class_tables import to_numbers, to_table
 from mmpose_ext.behavior.embedding_files import write_number_table
 from mmpose_ext.behavior.motifs import COVARIANCES, MotifModel, MotifScan
 from mmpose_ext.behavior.prototypes import Prototypes
@@ -38,7 +40,7 @@ Array = np.ndarray
 MOTIFS_JSON = 'motifs.json'
 METRICS_CSV = 'metrics_hmm.csv'
 _STATES = 'motifs.npz'
-_TABLE = re.compile(r'machineAnnotation_hmm(\d+)\.csv')
+_TABLE = re.compile(rf'{TABLE_PREFIX}hmm(\d+)\.csv')
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +88,8 @@ def write_scan(folder: Path, records: Sequence[str], number: int,
     for record, states in zip(records, scan.states, strict=True):
         (folder / record).mkdir(parents=True, exist_ok=True)
         write_number_table(
-            folder / record / f'machineAnnotation_hmm{number}.csv', names,
-            (states[:, None] == np.arange(number)).astype(np.uint8))
+            folder / record / f'{TABLE_PREFIX}hmm{number}.csv', names,
+            to_table(states, number))
     write_model(folder / f'model_hmm{number}.npz', scan.model)
     with atomic_file(folder / f'history_hmm{number}.csv') as temporary:
         temporary.write_text('iteration,log_likelihood\n' + ''.join(
@@ -179,22 +181,22 @@ def read_motifs(root: Path, least: int, most: int) -> MotifSet:
         DataError: If there are none, or a record lacks a number of states.
     """
     tables: dict[str, dict[int, Path]] = {}
-    for path in sorted(root.rglob('machineAnnotation_hmm*.csv')):
+    for path in sorted(root.rglob(f'{TABLE_PREFIX}hmm*.csv')):
         match = _TABLE.fullmatch(path.name)
         if match and least <= int(match[1]) <= most:
             record = path.parent.relative_to(root).as_posix()
             tables.setdefault(record, {})[int(match[1])] = path
     if not tables:
-        raise DataError(root, 'folder', 'RECORD/machineAnnotation_hmm<n>.csv '
+        raise DataError(root, 'folder', f'RECORD/{TABLE_PREFIX}hmm<n>.csv '
                         f'with n from {least} to {most}', 'none',
                         'tools/segment_motifs.py writes them')
     numbers = sorted(set().union(*tables.values()))
     for record, paths in tables.items():
         for number in numbers:
             if number not in paths:
-                raise DataError(root / record, f'machineAnnotation_hmm'
-                                f'{number}.csv', 'a file, as other records '
-                                'have it', 'none')
+                raise DataError(
+                    root / record, f'{TABLE_PREFIX}hmm{number}.csv',
+                    'a file, as other records have it', 'none')
     records = tuple(sorted(tables))
     parts = [_read_record(tables[record], numbers) for record in records]
     return MotifSet(
@@ -247,7 +249,7 @@ def _read_states(path: Path, number: int) -> Array:
     names, labels = read_label_table(path)
     if len(names) != number:
         raise DataError(path, 'columns', f'{number} motifs', str(len(names)))
-    return np.where(labels.any(1), labels.argmax(1), -1).astype(np.int16)
+    return to_numbers(labels).astype(np.int16)
 
 
 def write_prototypes(folder: Path, name: str, motifs: MotifSet,
@@ -267,7 +269,7 @@ def write_prototypes(folder: Path, name: str, motifs: MotifSet,
     for record, labels in zip(motifs.records, parts, strict=True):
         (folder / record).mkdir(parents=True, exist_ok=True)
         write_number_table(
-            folder / record / f'machineAnnotation_{name}.csv', names, labels)
+            folder / record / f'{TABLE_PREFIX}{name}.csv', names, labels)
     write_npz(
         folder / f'info_{name}.npz',
         cond_dist_matrix=found.distances, link_matrix=found.links,

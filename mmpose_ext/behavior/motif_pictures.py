@@ -18,8 +18,9 @@ from mmpose_ext.behavior.canvas import (
     new_figure,
     save_figure,
     tidy,
+    write_cells,
 )
-from mmpose_ext.behavior.ethogram import one_hot
+from mmpose_ext.behavior.class_tables import to_table
 from mmpose_ext.behavior.prototypes import Prototypes
 from mmpose_ext.drawing.curves import COLORS
 
@@ -86,7 +87,7 @@ def draw_bout_statistics(path: Path, states: Array, lengths: Sequence[int],
         fps (float): Frames a second.
         title (str): Defaults to ''.
     """
-    labels = one_hot(states, len(names))
+    labels = to_table(states, len(names))
     bouts = find_bouts(labels, list(lengths))
     colors = class_colors(names)
     panels: tuple[tuple[str, Array], ...] = (
@@ -137,11 +138,7 @@ def draw_transitions(path: Path, states: Array, lengths: Sequence[int],
         cmap='magma_r', vmin=0)
     axis.set_facecolor('#EEEEEE')
     if len(names) <= 12:
-        for i, j in np.ndindex(*share.shape):
-            if share[i, j] >= .005:
-                axis.text(j, i, f'{100 * share[i, j]:.0f}', ha='center',
-                          va='center', fontsize=8, color='white'
-                          if share[i, j] > .6 * share.max() else '#222222')
+        write_cells(picture, _per_cent(share))
     size = 9 if len(names) <= 12 else 7
     long = max(map(len, names)) > 3
     axis.set_xticks(range(len(names)), names, fontsize=size,
@@ -156,6 +153,12 @@ def draw_transitions(path: Path, states: Array, lengths: Sequence[int],
     axis.set_title(title or 'what follows what', fontsize=11, loc='left')
     figure.tight_layout()
     save_figure(figure, path)
+
+
+def _per_cent(shares: Array) -> list[list[str]]:
+    """Shares in whole per cent; '' where that would be 0."""
+    return [[f'{100 * share:.0f}' if share >= .005 else '' for share in row]
+            for row in shares]
 
 
 def draw_prototypes(path: Path, found: Prototypes) -> None:
@@ -223,12 +226,8 @@ def draw_overlap(path: Path, numbers: Array, truth: Array,
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     figure = new_figure(2.2 + .62 * len(classes), 1.5 + .27 * len(names))
     axis = figure.subplots()
-    axis.imshow(share, cmap='Blues', vmin=0, vmax=1, aspect='auto')
-    for i, j in np.ndindex(*share.shape):
-        if share[i, j] >= .005:
-            axis.text(j, i, f'{100 * share[i, j]:.0f}', ha='center',
-                      va='center', fontsize=8, color='white'
-                      if share[i, j] > .55 else '#222222')
+    picture = axis.imshow(share, cmap='Blues', vmin=0, vmax=1, aspect='auto')
+    write_cells(picture, _per_cent(share))
     axis.set_xticks(range(len(classes)), classes, rotation=35, ha='right',
                     fontsize=9)
     axis.set_yticks(range(len(names)), names, fontsize=8)

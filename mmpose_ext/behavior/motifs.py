@@ -11,12 +11,13 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmpose_ext.behavior.bouts import find_bouts
+from mmpose_ext.behavior.class_tables import to_table
+from mmpose_ext.behavior.extra_packages import require_packages
 from mmpose_ext.storage import DataError
 
 Array = np.ndarray
@@ -188,10 +189,10 @@ def scan_motifs(records: Sequence[Array],
         tuple: Number of states and what it came to, in the given order.
 
     Raises:
-        DataError: If there are fewer frames than states, or hmmlearn is not
-            installed.
+        DataError: If there are fewer frames than states, or a package is
+            not installed.
     """
-    _require_hmmlearn()
+    require_packages('hmmlearn', 'sklearn', 'threadpoolctl')
     fitted, held_out = draw_records(len(records), options)
     centre, projection = whitening(
         [records[i] for i in np.unique(fitted)], options)
@@ -305,8 +306,7 @@ def _finish(model: MotifModel, records: Sequence[Array], held_out: Array,
     likelihood = model.log_likelihood(records)
     parameters = model.count_parameters()
     joined = np.concatenate(states)
-    bouts = find_bouts(joined[:, None] == np.arange(number),
-                       list(map(len, states)))
+    bouts = find_bouts(to_table(joined, number), list(map(len, states)))
     held = [records[i] for i in held_out]
     figures = dict(
         n=number, ll=likelihood, aic=2 * parameters - 2 * likelihood,
@@ -373,14 +373,3 @@ def _one_thread_each() -> Any:
     """Keep matrix products from taking all cores for each job."""
     from threadpoolctl import threadpool_limits
     return threadpool_limits(limits=1)
-
-
-def _require_hmmlearn() -> None:
-    try:
-        import hmmlearn  # noqa: F401
-        import sklearn  # noqa: F401
-        import threadpoolctl  # noqa: F401
-    except ImportError as error:
-        raise DataError(Path('hmmlearn'), 'package', 'hmmlearn, scikit-learn '
-                        'and threadpoolctl', f'no {error.name}',
-                        'pip install mmpose_ext[behavior]') from error

@@ -8,8 +8,10 @@ import numpy as np
 
 from mmpose_ext.behavior.annotation_files import (
     ANNOTATIONS_CSV,
+    DEFAULT_FPS,
     read_label_table,
 )
+from mmpose_ext.behavior.class_tables import to_numbers
 from mmpose_ext.behavior.embedding_files import EMBEDDING_NC, read_embedding
 from mmpose_ext.behavior.embedding_map import (
     draw_embedding_map,
@@ -20,6 +22,7 @@ from mmpose_ext.behavior.recordings import Recordings
 
 Array = np.ndarray
 
+PREDICTION = 'prediction.json'  # what a folder of predictions was made from
 ETHOGRAM, MAP = 'ethogram.png', 'embedding_map.png'
 _MOST_RECORDS = 12  # told apart by colour
 _MOST_ETHOGRAMS = 50
@@ -97,11 +100,6 @@ def spread_classes(labels: Array, classes: Sequence[str],
     return spread
 
 
-def to_numbers(labels: Array) -> Array:
-    """Class (T,) of each frame, the first one; -1 where there is none."""
-    return np.where(labels.any(1), labels.argmax(1), -1)
-
-
 def draw_map(path: Path, files: Mapping[str, Path], recordings: Recordings,
              classes: Sequence[str], labels: Mapping[str, Array], name: str,
              tsne: bool = False) -> None:
@@ -136,7 +134,7 @@ def draw_map(path: Path, files: Mapping[str, Path], recordings: Recordings,
         groups['record'] = (list(files), np.repeat(
             np.arange(len(rows)), list(map(len, rows))))
     moments = np.concatenate([
-        some / (recordings.fps(i) or 1)
+        some / (recordings.fps(i) or DEFAULT_FPS)
         for i, some in zip(places, rows, strict=True)])
     draw_embedding_map(path, values, groups, moments, tsne)
 

@@ -20,6 +20,7 @@ from mmpose_ext.behavior.features import (
 )
 from mmpose_ext.registry import HOOKS, MODELS
 from mmpose_ext.storage import DataError
+from mmpose_ext.training import bare_model
 
 MISSING = ('zero', 'mask')
 _LIMIT = 10.  # deviations; what lies further is taken for an outlier
@@ -93,9 +94,12 @@ class LisbetPreprocessor(BaseDataPreprocessor):
         Returns:
             dict: ``inputs`` (M, W, feature_dim) float32, ``data_samples``.
         """
-        windows, samples = self.prepare(data)
-        return dict(inputs=self.describe(windows, data.get('valid')),
-                    data_samples=samples)
+        # mixed precision, in which a training calls this, would turn animals
+        # by matrices of 8 bits
+        with torch.autocast(self.device.type, enabled=False):
+            windows, samples = self.prepare(data)
+            return dict(inputs=self.describe(windows, data.get('valid')),
+                        data_samples=samples)
 
     def prepare(self, data: dict) -> tuple[Tensor, Any]:
         """Augment the windows of a batch, and hide what is asked for.
@@ -212,9 +216,7 @@ class LisbetStandardizeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Fit the model's data preprocessor."""
-        model = runner.model
-        model = getattr(model, 'module', model)
-        preprocessor = model.data_preprocessor
+        preprocessor: Any = bare_model(runner.model).data_preprocessor
         if not preprocessor.standardize:
             raise DataError(
                 runner.cfg.filename or 'config', 'custom_hooks',

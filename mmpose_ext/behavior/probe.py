@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from mmpose_ext.behavior.class_tables import to_numbers
 from mmpose_ext.behavior.embedding_map import sample_frames
+from mmpose_ext.behavior.extra_packages import require_packages
 from mmpose_ext.behavior.task_scores import multiclass_figures
 from mmpose_ext.behavior.windows import WindowShape, fold_rows
 from mmpose_ext.storage import DataError, atomic_file
@@ -50,14 +52,13 @@ def probe_records(embeddings: Sequence[Array], tracks: Sequence[Array],
         DataError: If fewer than two behaviours occur, or scikit-learn is not
             installed.
     """
-    _require_sklearn()
+    require_packages('sklearn')
     lengths = list(map(len, embeddings))
     rows = sample_frames(lengths, _FRAMES)
     borders = np.cumsum(lengths)
     records = np.searchsorted(borders, rows, 'right')
     frames = rows - np.concatenate([[0], borders])[records]
-    truth = np.concatenate([
-        np.where(one.any(1), one.argmax(1), -1) for one in labels])[rows]
+    truth = np.concatenate(list(map(to_numbers, labels)))[rows]
     known = truth >= 0
     rows, records, frames, truth = (
         part[known] for part in (rows, records, frames, truth))
@@ -182,12 +183,3 @@ def _make_classifier(method: str, components: int, width: int,
     steps.append(LogisticRegression(max_iter=500) if method == 'linear' else
                  KNeighborsClassifier(min(_NEIGHBOURS, count)))
     return make_pipeline(*steps)
-
-
-def _require_sklearn() -> None:
-    try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise DataError('scikit-learn', 'package', 'scikit-learn',
-                        f'no {error.name}',
-                        'pip install mmpose_ext[behavior]') from error

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mmpose_ext.behavior.bouts import find_bouts, mean_durations
+from mmpose_ext.behavior.extra_packages import require_packages
 from mmpose_ext.storage import DataError
 
 Array = np.ndarray
@@ -109,7 +110,7 @@ def select_prototypes(names: Sequence[str],
         DataError: If fewer than three motifs are left, or they form no
             clusters.
     """
-    _require_sklearn()
+    require_packages('sklearn')
     from scipy.cluster.hierarchy import linkage
     from scipy.spatial.distance import squareform
     kept, square = _filter(names, motifs, lengths, fps, options, source)
@@ -229,12 +230,3 @@ def _choose(square: Array, labels: Array, method: str) -> Array:
         return np.array([one[0] for one in members])
     samples = silhouette_samples(square, labels, metric='precomputed')
     return np.array([one[samples[one].argmax()] for one in members])
-
-
-def _require_sklearn() -> None:
-    try:
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise DataError(Path('scikit-learn'), 'package', 'scikit-learn',
-                        f'no {error.name}',
-                        'pip install mmpose_ext[behavior]') from error

@@ -18,8 +18,7 @@ from mmpose_ext.behavior.metric import LisbetMetric
 from mmpose_ext.behavior.report_text import render_report
 from mmpose_ext.registry import HOOKS
 from mmpose_ext.storage import atomic_file
-from mmpose_ext.storage.plain_files import without_nan
-from mmpose_ext.training.benchmark import describe_machine
+from mmpose_ext.storage.plain_files import plain, without_nan
 from mmpose_ext.training.run_report import (
     best_model,
     evaluate_model,
@@ -28,6 +27,7 @@ from mmpose_ext.training.run_report import (
     write_json,
     write_weights,
 )
+from mmpose_ext.training.stopwatch import describe_machine
 
 HISTORY, REPORT = 'history.csv', 'report.json'
 EVALUATION = 'evaluation_report.yml'
@@ -235,14 +235,3 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         return rows if all(int(row['step']) >= 0 for row in rows) else []
     except (OSError, ValueError, KeyError, TypeError):
         return []
-
-
-def plain(value: Any) -> Any:
-    """The value with lists and numbers in place of arrays."""
-    if isinstance(value, dict):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return value.item() if isinstance(value, np.generic) else value

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
+from mmpose_ext.behavior.annotation_files import DEFAULT_FPS
 from mmpose_ext.behavior.embedding_files import (
     RecordEmbedding,
     read_embeddings,
@@ -20,6 +21,12 @@ from mmpose_ext.behavior.motif_files import (
     write_scan,
     write_summary,
 )
+from mmpose_ext.behavior.motif_options import (
+    add_folder_options,
+    add_state_options,
+    check_state_options,
+    new_folder,
+)
 from mmpose_ext.behavior.motifs import (
     COVARIANCES,
     MotifModel,
@@ -27,8 +34,9 @@ from mmpose_ext.behavior.motifs import (
     MotifScan,
     scan_motifs,
 )
+from mmpose_ext.command_options import check_least
 from mmpose_ext.progress import prediction_progress
-from mmpose_ext.storage import DataError, atomic_folder, refuse_to_replace
+from mmpose_ext.storage import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,15 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'embeddings', type=Path,
         help='folder that predict wrote: RECORD/embedding.nc, or '
         'RECORD/features_*_embedding.csv')
-    parser.add_argument(
-        '--out', type=Path, required=True, metavar='DIR',
-        help='new folder to write')
-    parser.add_argument(
-        '--min-states', type=int, default=2, metavar='N',
-        help='least number of motifs (default: 2)')
-    parser.add_argument(
-        '--max-states', type=int, default=32, metavar='N',
-        help='largest number of motifs (default: 32)')
+    add_folder_options(parser)
+    add_state_options(parser, 2, 'the embeddings tell')
     parser.add_argument(
         '--iterations', type=int, default=10, metavar='N',
         help='of expectation maximisation (default: 10)')
@@ -53,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--fit-fraction', type=float, metavar='F',
         help='share of the records to fit on; the others are held out '
         '(default: 0.8; with --parity 1)')
-    parser.add_argument('--seed', type=int, default=1991)
+    parser.add_argument('--seed', type=int, default=1991,
+                        help='default: 1991')
     parser.add_argument(
         '--covariance', choices=COVARIANCES, default='full',
         help='of each state (default: full)')
@@ -73,13 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--pretrained', type=Path, metavar='DIR',
         help='take model_hmm<n>.npz of this folder, do not fit')
     parser.add_argument(
-        '--fps', type=float,
-        help='frames a second (default: as the embeddings tell, else 30)')
-    parser.add_argument(
         '--jobs', type=int, metavar='N', default=os.cpu_count() or 1,
         help='models at a time (default: one a core)')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace the folder')
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
@@ -89,12 +86,10 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     fps = _fps(embeddings, arguments)
     numbers = range(arguments.min_states, arguments.max_states + 1)
     models = _pretrained(arguments, list(numbers), embeddings)
-    refuse_to_replace(arguments.out, [arguments.embeddings, *(
-        [arguments.pretrained] if arguments.pretrained else [])])
     records = [one.record for one in embeddings]
     scans: dict[int, MotifScan] = {}
-    arguments.out.resolve().parent.mkdir(parents=True, exist_ok=True)
-    with (atomic_folder(arguments.out, arguments.overwrite) as folder,
+    with (new_folder(arguments, [arguments.embeddings,
+                                 arguments.pretrained]) as folder,
           prediction_progress() as progress):
         task = progress.add_task('models', total=len(numbers))
         for number, scan in scan_motifs(
@@ -121,13 +116,8 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
 
 def _options(arguments: argparse.Namespace) -> MotifOptions:
     """What the options say, checked."""
-    if not 2 <= arguments.min_states <= arguments.max_states:
-        raise DataError(
-            arguments.embeddings, '--min-states', 'from 2 to --max-states',
-            f'{arguments.min_states} to {arguments.max_states}')
-    if arguments.fps is not None and not arguments.fps > 0:
-        raise DataError(arguments.embeddings, '--fps', 'more than 0',
-                        str(arguments.fps))
+    check_state_options(arguments.embeddings, arguments)
+    check_least(arguments.embeddings, arguments, jobs=1)
     fraction = arguments.fit_fraction
     if fraction is None:
         fraction = 1. if arguments.parity else .8
@@ -152,7 +142,7 @@ def _fps(embeddings: list[RecordEmbedding],
             arguments.embeddings, 'fps', 'the same in all records',
             ', '.join(f'{fps:g} in {path}' for fps, path in told.items()),
             'name one by --fps')
-    return next(iter(told), 30.)
+    return next(iter(told), DEFAULT_FPS)
 
 
 def _pretrained(arguments: argparse.Namespace, numbers: list[int],

@@ -9,12 +9,17 @@ from mmengine.config import Config
 
 from mmpose_ext.behavior.annotation_files import DEFAULT_FPS
 from mmpose_ext.behavior.motif_files import read_motifs, write_prototypes
+from mmpose_ext.behavior.motif_options import (
+    add_folder_options,
+    add_state_options,
+    check_state_options,
+    new_folder,
+)
 from mmpose_ext.behavior.prototypes import (
     METHODS,
     PrototypeOptions,
     select_prototypes,
 )
-from mmpose_ext.storage import DataError, atomic_folder, refuse_to_replace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,15 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'motifs', type=Path,
         help='folder that segment_motifs wrote: '
         'RECORD/machineAnnotation_hmm<n>.csv')
-    parser.add_argument(
-        '--out', type=Path, required=True, metavar='DIR',
-        help='new folder to write')
-    parser.add_argument(
-        '--min-states', type=int, default=6, metavar='N',
-        help='least number of motifs to take (default: 6)')
-    parser.add_argument(
-        '--max-states', type=int, default=32, metavar='N',
-        help='largest number of motifs to take (default: 32)')
+    add_folder_options(parser)
+    add_state_options(parser, 6, 'motifs.json tells')
     parser.add_argument(
         '--method', choices=METHODS, default='best',
         help='best: the motif of the highest silhouette stands for its '
@@ -47,27 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='Jaccard distance within which another motif must lie '
         '(default: 0.6)')
     parser.add_argument(
-        '--fps', type=float,
-        help='frames a second (default: as motifs.json tells, else 30)')
-    parser.add_argument(
         '--parity', action='store_true',
         help='as the original does it: bouts run on from one record to the '
         'next, motifs are sorted by their names as text')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace the folder')
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Select, write, draw and summarise."""
-    if not 2 <= arguments.min_states <= arguments.max_states:
-        raise DataError(
-            arguments.motifs, '--min-states', 'from 2 to --max-states',
-            f'{arguments.min_states} to {arguments.max_states}')
+    check_state_options(arguments.motifs, arguments)
     motifs = read_motifs(arguments.motifs, arguments.min_states,
                          arguments.max_states)
     fps = arguments.fps or motifs.fps or DEFAULT_FPS
-    if not fps > 0:
-        raise DataError(arguments.motifs, '--fps', 'more than 0', str(fps))
     options = PrototypeOptions(
         arguments.method, arguments.frame_threshold,
         arguments.bout_threshold, arguments.distance_threshold,
@@ -75,11 +63,9 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     names, table = motifs.table()
     found = select_prototypes(names, table, motifs.lengths, fps, options,
                               arguments.motifs)
-    refuse_to_replace(arguments.out, [arguments.motifs])
     name = (f'hmm{options.method}_{arguments.min_states}_'
             f'{arguments.max_states}')
-    arguments.out.resolve().parent.mkdir(parents=True, exist_ok=True)
-    with atomic_folder(arguments.out, arguments.overwrite) as folder:
+    with new_folder(arguments, [arguments.motifs]) as folder:
         write_prototypes(folder, name, motifs, table, found)
         from mmpose_ext.behavior.motif_pictures import draw_prototypes
         draw_prototypes(folder / 'prototypes.png', found)

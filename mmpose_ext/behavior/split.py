@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmpose_ext.behavior.extra_packages import require_packages
 from mmpose_ext.behavior.track_store import TrackStore
 from mmpose_ext.storage import DataError
 
@@ -98,7 +99,8 @@ def split_store(store: TrackStore, rule: SplitRule) -> dict[str, TrackStore]:
         store; those without a share have no record.
 
     Raises:
-        DataError: If a part that has a share would be empty.
+        DataError: If a part that has a share would be empty, or
+            ``dev_ratio`` lacks scikit-learn.
     """
     if rule.method == 'record':
         parts = _deal_records(store, rule)
@@ -146,12 +148,8 @@ def _sizes(count: int, fractions: Sequence[float]) -> list[int]:
 def _deal_as_published(store: TrackStore,
                        rule: SplitRule) -> dict[str, list[int]]:
     """Records as scikit-learn's train_test_split deals them out."""
-    try:
-        from sklearn.model_selection import train_test_split
-    except ImportError as error:
-        raise ImportError(
-            'split_by.method=dev_ratio needs scikit-learn: '
-            'pip install mmpose_ext[behavior]') from error
+    require_packages('sklearn')
+    from sklearn.model_selection import train_test_split
     if len(store) < 2:
         raise DataError(store.source, 'split by dev_ratio',
                         'at least 2 records', str(len(store)),

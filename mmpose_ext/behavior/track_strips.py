@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from mmpose_ext.behavior.bouts import Bouts
-from mmpose_ext.behavior.canvas import new_figure, save_figure
-from mmpose_ext.drawing.curves import COLORS
+from mmpose_ext.behavior.canvas import (
+    animal_color,
+    new_figure,
+    save_figure,
+)
 
 Array = np.ndarray
 
@@ -30,13 +33,10 @@ class TrackStyle:
     Attributes:
         individuals: N names.
         keypoints: K names; one that names the front is marked.
-        upright: Whether y goes up; in pictures it goes down. Defaults to
-            False.
     """
 
-    individuals: tuple[str, ...]
-    keypoints: tuple[str, ...]
-    upright: bool = False
+    individuals: tuple[str, ...] = ()
+    keypoints: tuple[str, ...] = ()
 
     @property
     def front(self) -> int | None:
@@ -62,22 +62,20 @@ def draw_tracks(axis: Any, tracks: Array, style: TrackStyle,
         int))
     fades = .15 + .85 * times / max(len(flat) - 1, 1)
     for number in range(flat.shape[1]):
-        color = COLORS[number % 6]
+        color = animal_color(number)
         _draw_path(axis, flat[:, number], color)
         _draw_bodies(axis, flat[times, number], color, fades, style.front)
-    frame_tracks(axis, flat, style)
+    frame_tracks(axis, flat)
 
 
-def frame_tracks(axis: Any, flat: Array, style: TrackStyle,
-                 half: float | None = None) -> None:
-    """Show what was drawn, equal in both axes.
+def frame_tracks(axis: Any, flat: Array, half: float = 0.) -> None:
+    """Show what was drawn, equal in both axes; y goes down, as in pictures.
 
     Args:
         axis (Axes): Where.
         flat (ndarray): (T, N, K, 2).
-        style (TrackStyle): How.
-        half (float, optional): Half the side of what is shown. Defaults to
-            None: what is needed.
+        half (float): Half the side of what is shown, at least. Defaults to
+            0: what is needed.
     """
     points = flat.reshape(-1, 2)
     points = points[np.isfinite(points).all(1)]
@@ -85,10 +83,9 @@ def frame_tracks(axis: Any, flat: Array, style: TrackStyle,
         low, high = points.min(0), points.max(0)
         middle = (low + high) / 2
         need = max(float((high - low).max()) / 2 * (1 + 2 * _PAD_SHARE), 1e-6)
-        side = max(half or 0, need)
+        side = max(half, need)
         axis.set_xlim(middle[0] - side, middle[0] + side)
-        axis.set_ylim(*(middle[1] + side * np.array(
-            [-1, 1] if style.upright else [1, -1])))
+        axis.set_ylim(middle[1] + side, middle[1] - side)
     axis.set_aspect('equal')
     axis.set_xticks([])
     axis.set_yticks([])
@@ -99,7 +96,6 @@ def draw_motif_sheet(path: Path,
                      examples: Mapping[int, Sequence[tuple[Array, str]]],
                      style: TrackStyle,
                      columns: int,
-                     unit: str = 'px',
                      title: str = '') -> None:
     """Draw a row of example bouts for each motif, all at one scale.
 
@@ -110,7 +106,6 @@ def draw_motif_sheet(path: Path,
             and a caption.
         style (TrackStyle): How.
         columns (int): Bouts in a row.
-        unit (str): Of the tracks. Defaults to ``px``.
         title (str): Defaults to ''.
     """
     rows = [number for number in examples if examples[number]]
@@ -133,12 +128,11 @@ def draw_motif_sheet(path: Path,
                 (1.25 + column * (_TILE + .1)) / width, bottom / height,
                 _TILE / width, _TILE / height))
             draw_tracks(axis, tracks, style)
-            frame_tracks(axis, np.asarray(tracks[..., :2], float), style,
-                         half)
+            frame_tracks(axis, np.asarray(tracks[..., :2], float), half)
             for spine in axis.spines.values():
                 spine.set_color('#BBBBBB')
             axis.set_title(caption, fontsize=7, pad=2, color='#555555')
-    _draw_key(figure, style, half, unit, height, title)
+    _draw_key(figure, style, half, height, title)
     save_figure(figure, path)
 
 
@@ -258,17 +252,18 @@ def _common_half(tracks: Sequence[Array]) -> float:
     return float(np.percentile(sizes, 60)) if sizes else 1.
 
 
-def _draw_key(figure: Any, style: TrackStyle, half: float, unit: str,
-              height: float, title: str) -> None:
+def _draw_key(figure: Any, style: TrackStyle, half: float, height: float,
+              title: str) -> None:
     """Title, colours of the animals and the scale."""
     from matplotlib.lines import Line2D
-    handles = [Line2D([], [], color=COLORS[i % 6], lw=4, label=name)
+    handles = [Line2D([], [], color=animal_color(i), lw=4, label=name)
                for i, name in enumerate(style.individuals)]
     figure.legend(handles=handles, loc='upper right', ncols=min(
         len(handles), 6), fontsize=8, frameon=False,
         bbox_to_anchor=(.99, 1.))
     figure.text(.02, 1 - .3 / height, title, fontsize=11, fontweight='bold',
                 va='center')
-    figure.text(.02, .12 / height, f'tiles are {2 * half:.3g} {unit} wide, '
-                'larger where a bout needs it; bodies fade into the past',
-                fontsize=7, color='#555555', va='center')
+    figure.text(.02, .12 / height, f'tiles are {2 * half:.3g} wide in the '
+                'unit of the tracks, larger where a bout needs it; bodies '
+                'fade into the past', fontsize=7, color='#555555',
+                va='center')

@@ -5,7 +5,6 @@ changes the exit code with ``--strict`` alone.
 """
 from __future__ import annotations
 
-import json
 import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +28,7 @@ from mmpose_ext.behavior.record_reader import (
 from mmpose_ext.behavior.records import load_tracks
 from mmpose_ext.behavior.track_checks import odd_tracks, record_statistics
 from mmpose_ext.behavior.track_store import TrackStore
+from mmpose_ext.problem_report import ProblemReport
 from mmpose_ext.registry import DATASETS, MODELS
 from mmpose_ext.storage import DataError
 from mmpose_ext.training.config_check import find_settings
@@ -41,27 +41,29 @@ _STRETCH = re.compile(r'\[\d+:\d+\]$')  # at the end of the id of a stretch
 
 
 @dataclass
-class Report:
+class TrackReport(ProblemReport):
     """What was found.
 
     Attributes:
-        problems: What would spoil training.
-        warnings: What is worth a look.
         records: Id of each record to its figures.
-        parts: Place in the config to what is there, in words.
         classes: Place in the config to the frames of each class.
     """
 
-    problems: list[DataError] = field(default_factory=list)
-    warnings: list[DataError] = field(default_factory=list)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
-    parts: dict[str, str] = field(default_factory=dict)
     classes: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def add_problem(self, problem: DataError) -> None:
-        """Note a problem, once: three data sets may read one file."""
-        if str(problem) not in map(str, self.problems):
-            self.problems.append(problem)
+    def as_dict(self) -> dict[str, Any]:
+        """See :meth:`ProblemReport.as_dict`."""
+        return dict(super().as_dict(), classes=self.classes,
+                    records=self.records)
+
+    def lines(self) -> Iterator[str]:
+        """See :meth:`ProblemReport.lines`."""
+        yield from super().lines()
+        for place, counts in self.classes.items():
+            yield f'{place}: frames of {_counted(counts)}'
+        for name, figures in self.records.items():
+            yield from _record_lines(name, figures)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -80,7 +82,7 @@ def accepts(path: Path) -> bool:
 
 def run(config: Config, arguments: Namespace) -> int:
     """Check the data sets of a config; returns the exit code."""
-    report = Report()
+    report = TrackReport()
     stores: dict[str, TrackStore] = {}
     seen = set()
     model = _build_model(config, report)
@@ -99,17 +101,17 @@ def run(config: Config, arguments: Namespace) -> int:
                 _check_model(model, dataset, loader == LOADERS[0], report)
             _describe(dataset, place, report)
     if not stores and not report.problems:
-        report.add_problem(DataError(
+        report.add(DataError(
             config.filename, ', '.join(LOADERS),
             'a mmpose_ext.LisbetWindowDataset', 'none'))
     report.warnings += _leaks(stores, config)
     report.warnings += _lone_classes(report, config)
-    return _finish(report, arguments)
+    return report.finish(arguments.json, arguments.strict)
 
 
 def run_file(path: Path, arguments: Namespace) -> int:
     """Check one file of tracks; returns the exit code."""
-    report = Report()
+    report = TrackReport()
     options = RecordOptions(min_individuals=1)
     _check_records(path, options, report)
     if not report.problems:
@@ -117,11 +119,11 @@ def run_file(path: Path, arguments: Namespace) -> int:
             with without_log():
                 load_tracks(path, options)
         except DataError as error:
-            report.add_problem(error)
-    return _finish(report, arguments)
+            report.add(error)
+    return report.finish(arguments.json, arguments.strict)
 
 
-def _build_model(config: Config, report: Report) -> Any:
+def _build_model(config: Config, report: TrackReport) -> Any:
     """The model of a config; None if it has none, or a wrong one."""
     if 'model' not in config:
         return None
@@ -129,12 +131,12 @@ def _build_model(config: Config, report: Report) -> Any:
         with without_log():
             return MODELS.build(config.model)
     except DataError as error:
-        report.add_problem(error)
+        report.add(error)
         return None
 
 
 def _check_model(model: Any, dataset: LisbetWindowDataset, training: bool,
-                 report: Report) -> None:
+                 report: TrackReport) -> None:
     """Give a batch to the model, which checks that it can read it."""
     try:
         with without_log(), torch.no_grad():
@@ -145,7 +147,7 @@ def _check_model(model: Any, dataset: LisbetWindowDataset, training: bool,
                     dataset.metainfo['class_counts'],
                     dataset.store.total_frames, dataset.store.classes)
     except DataError as error:
-        report.add_problem(error)
+        report.add(error)
 
 
 def _reads_tracks(settings: Mapping[str, Any]) -> bool:
@@ -155,26 +157,26 @@ def _reads_tracks(settings: Mapping[str, Any]) -> bool:
 
 
 def _source_of(settings: Mapping[str, Any], place: str, config: Config,
-               report: Report) -> tuple[Path, RecordOptions] | None:
+               report: TrackReport) -> tuple[Path, RecordOptions] | None:
     """Folder and options of a data set; None if the options are wrong."""
     given = {name: settings[name] for name in RecordOptions.names()
              if name in settings}
     try:
         return Path(settings.get('data_root', '')), RecordOptions(**given)
     except (TypeError, ValueError) as error:
-        report.add_problem(_wrong_settings(config, place, error))
+        report.add(_wrong_settings(config, place, error))
         return None
 
 
 def _build(settings: Mapping[str, Any], place: str, config: Config,
-           report: Report) -> LisbetWindowDataset | None:
+           report: TrackReport) -> LisbetWindowDataset | None:
     try:
         with without_log():
             return DATASETS.build(dict(settings))
     except DataError as error:
-        report.add_problem(error)
+        report.add(error)
     except (TypeError, ValueError) as error:
-        report.add_problem(_wrong_settings(config, place, error))
+        report.add(_wrong_settings(config, place, error))
     return None
 
 
@@ -185,7 +187,7 @@ def _wrong_settings(config: Config, place: str,
 
 
 def _check_records(root: Path, options: RecordOptions,
-                   report: Report) -> None:
+                   report: TrackReport) -> None:
     """Read every record, whatever is wrong with the others."""
     # Gaps count as such; 'zero' takes no account of confidence.
     kept = replace(options, missing='keep', confidence_threshold=(
@@ -195,7 +197,7 @@ def _check_records(root: Path, options: RecordOptions,
                              options.annotation_format,
                              options.data_filter)
     except DataError as error:
-        report.add_problem(error)
+        report.add(error)
         return
     sides: dict[str, float] = {}
     sums: dict[bytes, str] = {}
@@ -203,7 +205,7 @@ def _check_records(root: Path, options: RecordOptions,
         try:
             record, left_out = _read(item, kept)
         except DataError as error:
-            report.add_problem(error)
+            report.add(error)
             continue
         name = item.id if item.id not in report.records else str(item.place)
         report.records[name] = record_statistics(record, left_out)
@@ -219,7 +221,7 @@ def _check_records(root: Path, options: RecordOptions,
         digest = blake2b(record.position.tobytes()).digest()
         twin = sums.setdefault(digest, item.id)
         if twin != item.id:
-            report.add_problem(DataError(
+            report.add(DataError(
                 item.place, f'record {item.id!r}', 'tracks of its own',
                 f'those of record {twin!r}', 'remove one of them'))
     report.warnings += _other_units(root, sides)
@@ -248,7 +250,7 @@ def _other_units(root: Path, sides: Mapping[str, float]
 
 
 def _describe(dataset: LisbetWindowDataset, place: str,
-              report: Report) -> None:
+              report: TrackReport) -> None:
     """Note what is in a part, and records that padding would fill."""
     store = dataset.store
     report.parts[place] = dataset.describe()
@@ -295,7 +297,7 @@ def _spans(store: TrackStore) -> Iterator[tuple[Path, int, int]]:
                first + length)
 
 
-def _lone_classes(report: Report, config: Config) -> Iterator[DataError]:
+def _lone_classes(report: TrackReport, config: Config) -> Iterator[DataError]:
     """Classes that are in one part only."""
     if len(report.classes) < 2:
         return
@@ -310,39 +312,6 @@ def _lone_classes(report: Report, config: Config) -> Iterator[DataError]:
                 f'in {places[0]} alone',
                 'deal records out otherwise, by split_by.seed or '
                 'split_by.method=block')
-
-
-def _finish(report: Report, arguments: Namespace) -> int:
-    """Show everything and choose the exit code."""
-    report.warnings = list({str(item): item
-                            for item in report.warnings}.values())
-    if arguments.json:
-        print(json.dumps(dict(
-            problems=[_as_dict(item) for item in report.problems],
-            warnings=[_as_dict(item) for item in report.warnings],
-            parts=report.parts, classes=report.classes,
-            records=report.records), indent=2))
-    else:
-        for line in _lines(report):
-            print(line)
-    wrong = report.problems or (arguments.strict and report.warnings)
-    return int(bool(wrong))
-
-
-def _lines(report: Report) -> Iterator[str]:
-    for place, text in report.parts.items():
-        yield f'{place}: {text}'
-    for place, counts in report.classes.items():
-        yield f'{place}: frames of {_counted(counts)}'
-    for name, figures in report.records.items():
-        yield from _record_lines(name, figures)
-    for item in report.warnings:
-        yield f'warning: {item}'
-    for item in report.problems:
-        yield f'error: {item}'
-    if not report.problems:
-        yield (f'no errors, {len(report.warnings)} warnings; --strict counts '
-               'these' if report.warnings else 'no problems')
 
 
 def _record_lines(name: str, figures: Mapping[str, Any]) -> Iterator[str]:
@@ -372,8 +341,3 @@ def _shares(shares: Mapping[str, float]) -> str:
 
 def _counted(counts: Mapping[str, int]) -> str:
     return ', '.join(f'{name} {count}' for name, count in counts.items())
-
-
-def _as_dict(error: DataError) -> dict[str, str]:
-    return {key: getattr(error, key)
-            for key in ('file', 'where', 'expected', 'found', 'hint')}

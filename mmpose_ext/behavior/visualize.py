@@ -12,15 +12,18 @@ from mmengine.config import Config
 
 from mmpose_ext.behavior.annotation_files import (
     DEFAULT_FPS,
+    TABLE_PREFIX,
     read_label_table,
 )
 from mmpose_ext.behavior.bouts import find_bouts
+from mmpose_ext.behavior.class_tables import to_numbers
 from mmpose_ext.behavior.embedding_files import (
     EMBEDDING_NC,
     find_embeddings,
 )
 from mmpose_ext.behavior.ethogram import draw_ethogram
 from mmpose_ext.behavior.motif_files import METRICS_CSV, read_settings
+from mmpose_ext.behavior.motif_options import add_folder_options, new_folder
 from mmpose_ext.behavior.motif_pictures import (
     draw_bout_statistics,
     draw_overlap,
@@ -29,9 +32,9 @@ from mmpose_ext.behavior.motif_pictures import (
 from mmpose_ext.behavior.prediction_pictures import (
     ETHOGRAM,
     MAP,
+    PREDICTION,
     compare_blocks,
     draw_map,
-    to_numbers,
 )
 from mmpose_ext.behavior.recordings import Recordings, open_recordings
 from mmpose_ext.behavior.track_strips import (
@@ -40,13 +43,12 @@ from mmpose_ext.behavior.track_strips import (
     cut_bout,
     draw_motif_sheet,
 )
+from mmpose_ext.command_options import check_least
 from mmpose_ext.progress import prediction_progress
-from mmpose_ext.storage import DataError, atomic_folder, refuse_to_replace
+from mmpose_ext.storage import DataError
 
 Array = np.ndarray
 
-PREDICTION = 'prediction.json'  # as predict leaves it
-_PREFIX = 'machineAnnotation_'
 _LEAST_S = .2  # of a bout that is drawn as an example
 
 
@@ -55,17 +57,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'results', type=Path,
         help='folder that predict, segment_motifs or select_prototypes wrote: '
-        f'RECORD/{_PREFIX}*.csv')
+        f'RECORD/{TABLE_PREFIX}*.csv')
     parser.add_argument(
         'recordings', type=Path,
         help='the folder of records, or file of tracks, behind them')
-    parser.add_argument(
-        '--out', type=Path, required=True, metavar='DIR',
-        help='new folder to write')
+    add_folder_options(parser)
     parser.add_argument(
         '--table', metavar='NAME',
-        help=f'which {_PREFIX}NAME.csv, hmm8 say (default: the only one; of '
-        'motifs that of the least BIC)')
+        help=f'which {TABLE_PREFIX}NAME.csv, hmm8 say (default: the only '
+        'one; of motifs that of the least BIC)')
     parser.add_argument(
         '--examples', type=int, default=6, metavar='N',
         help='bouts to draw of each class (default: 6)')
@@ -82,24 +82,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--record', metavar='ID',
         help='whose video it is (default: the only record)')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace the folder')
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Draw and summarise."""
-    if arguments.examples < 1:
-        raise DataError(arguments.results, '--examples', 'at least 1',
-                        str(arguments.examples))
+    check_least(arguments.results, arguments, examples=1)
     recordings = open_recordings(config, arguments.recordings)
     results = read_results(arguments.results, arguments.table, recordings)
     record = _record_of_video(arguments, results)
     files = _find_embeddings(arguments, results)
-    refuse_to_replace(arguments.out, [
-        arguments.results, arguments.recordings,
-        *([arguments.video] if arguments.video else [])])
-    arguments.out.resolve().parent.mkdir(parents=True, exist_ok=True)
-    with atomic_folder(arguments.out, arguments.overwrite) as folder:
+    with new_folder(arguments, [arguments.results, arguments.recordings,
+                                arguments.video]) as folder:
         _draw_records(folder, recordings, results)
         draw_classes(folder, recordings, results, arguments.examples)
         if files:
@@ -112,7 +105,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
                 folder / 'labelled.mp4', arguments.video, results.classes,
                 results.labels[record], recordings.store.unscaled(index),
                 int(recordings.store.first_frames[index]))
-    print(f'table       {_PREFIX}{results.name}.csv of '
+    print(f'table       {TABLE_PREFIX}{results.name}.csv of '
           f'{len(results.labels)} records, {len(results.classes)} classes\n'
           f'written     {arguments.out}: RECORD/{ETHOGRAM}, motifs.png, '
           'bouts.png, transitions.png'
@@ -161,8 +154,8 @@ def read_results(root: Path, table: str | None,
         DataError: If there is none, it is not told which, or records and
             tables do not fit together.
     """
-    names = sorted({path.stem.removeprefix(_PREFIX)
-                    for path in root.rglob(f'{_PREFIX}*.csv')})
+    names = sorted({path.stem.removeprefix(TABLE_PREFIX)
+                    for path in root.rglob(f'{TABLE_PREFIX}*.csv')})
     if table is None:
         table = _choose_table(root, names)
     if table not in names:
@@ -172,7 +165,7 @@ def read_results(root: Path, table: str | None,
     labels: dict[str, Array] = {}
     classes: tuple[str, ...] = ()
     for index, record in enumerate(store.ids):
-        path = root / record / f'{_PREFIX}{table}.csv'
+        path = root / record / f'{TABLE_PREFIX}{table}.csv'
         if not path.is_file():
             continue
         found, labels[record] = read_label_table(path)
@@ -186,7 +179,7 @@ def read_results(root: Path, table: str | None,
     if not labels:
         raise DataError(
             root, 'records', f'some of {", ".join(store.ids[:3])} ...',
-            f'none with {_PREFIX}{table}.csv',
+            f'none with {TABLE_PREFIX}{table}.csv',
             'name the same recordings as for predict')
     return Results(table, classes, labels)
 
@@ -265,7 +258,7 @@ def _choose_table(root: Path, names: Sequence[str]) -> str:
             raise DataError(metrics, 'columns', 'n and bic, numbers',
                             str(error)) from error
     raise DataError(root, '--table', f'one of {", ".join(names)}' if names
-                    else f'RECORD/{_PREFIX}*.csv', 'none',
+                    else f'RECORD/{TABLE_PREFIX}*.csv', 'none',
                     '' if names else 'predict, segment_motifs or '
                     'select_prototypes write them')
 

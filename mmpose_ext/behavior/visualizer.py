@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from mmpose.structures import PoseDataSample
 
-from mmpose_ext.behavior.canvas import new_figure, to_picture
+from mmpose_ext.behavior.canvas import animal_color, new_figure, to_picture
 from mmpose_ext.behavior.track_strips import TrackStyle, draw_tracks
 from mmpose_ext.drawing import contact_sheet
-from mmpose_ext.drawing.curves import COLORS
 from mmpose_ext.drawing.hook import BatchVisualizationHook
 from mmpose_ext.drawing.visualizer import PictureVisualizer
 from mmpose_ext.registry import HOOKS, VISUALIZERS
+from mmpose_ext.training import keypoint_names
 
 Array = np.ndarray
 
@@ -39,32 +39,23 @@ _WINDOWS = 6  # of a batch on one sheet
 _SIDE = 3.1  # inches
 
 
-def draw_window(window: Array, title: str = '',
-                names: Sequence[Sequence[str]] = ((), ()),
-                upright: bool = False) -> Array:
+def draw_window(window: Array, title: str, style: TrackStyle) -> Array:
     """Draw the tracks of a window, fading into the past.
 
     Args:
         window (ndarray): (W, N, K, S), NaN missing: left out.
-        title (str): Lines above. Defaults to ''.
-        names (Sequence): Names of the N individuals and of the K keypoints,
-            or only those of the individuals. Defaults to none.
-        upright (bool): Whether y goes up. Defaults to False.
+        title (str): Lines above.
+        style (TrackStyle): Names of the individuals and keypoints, as far as
+            they are known.
 
     Returns:
         ndarray: (H, W, 3) uint8, BGR.
     """
-    window = np.asarray(window)
-    individuals, keypoints = (
-        names if len(names) == 2 and not isinstance(names[0], str)
-        else (names, ()))
-    lines = title.split('\n') if title else []
+    lines = title.splitlines()
     head = .12 + .2 * len(lines)
     figure = new_figure(_SIDE, _SIDE + head, 100)
     height = _SIDE + head
     axis = figure.add_axes((.02, .02, .96, (_SIDE - .06) / height))
-    style = TrackStyle(tuple(map(str, individuals)),
-                       tuple(map(str, keypoints)), upright)
     draw_tracks(axis, window, style, bodies=7)
     if not np.isfinite(window).any():
         axis.text(.5, .5, 'all points missing', ha='center', va='center',
@@ -74,7 +65,7 @@ def draw_window(window: Array, title: str = '',
                     fontsize=9 if i == 0 else 8, va='center',
                     fontweight='bold' if i == 0 else 'normal')
     for i, name in enumerate(style.individuals[:8]):
-        axis.text(.02, .98 - .06 * i, name, color=COLORS[i % 6], fontsize=7,
+        axis.text(.02, .98 - .06 * i, name, color=animal_color(i), fontsize=7,
                   transform=axis.transAxes, va='top', fontweight='bold')
     missing = float(np.isnan(window[..., 0]).mean()) if window.size else 0
     axis.text(.98, .02, f'{len(window)} frames' + (
@@ -145,8 +136,8 @@ class LisbetVisualizer(PictureVisualizer):
         """
         meta = getattr(self, 'dataset_meta', None) or {}
         task = data_sample.get('task', '')
-        names = (meta.get('individuals', ()),
-                 list(dict(meta.get('keypoint_id2name') or {}).values()))
+        style = TrackStyle(tuple(map(str, meta.get('individuals', ()))),
+                           keypoint_names(meta))
         windows = np.asarray(image)
         tiles = []
         for i, window in enumerate(windows[:_WINDOWS]):
@@ -160,7 +151,7 @@ class LisbetVisualizer(PictureVisualizer):
             title = f'{task}: {QUESTIONS.get(task, "")}'
             tiles.append(draw_window(
                 window, '\n'.join([title, *(['   '.join(answers)]
-                                            if answers else [])]), names))
+                                            if answers else [])]), style))
         return contact_sheet(tiles, 3, background=(255, 255, 255))
 
 

@@ -29,22 +29,33 @@ def apply() -> None:
         config_text,
         late,
         memory,
-        mixed_precision,
         placeholders,
         quiet,
     )
     quiet.ignore_foreign_deprecations()
     placeholders.install()
     memory.keep_freed_memory()
-    mixed_precision.allow_bfloat16_on_cpus()
     config_text.remember_formatted_texts()
     late.after_import('mmengine.runner', _mend_runner)
+    late.after_import('mmpose.utils.tensor_utils', _mend_conversion)
 
 
 def _mend_runner() -> None:
-    from mmpose_ext.compat import checkpoints, distributed
+    from mmpose_ext.compat import (
+        checkpoints,
+        compilation,
+        distributed,
+        mixed_precision,
+    )
     checkpoints.install_safe_loaders()
+    compilation.compile_networks_alone()
+    mixed_precision.allow_bfloat16_on_cpus()
     distributed.join_cpu_process_group()
+
+
+def _mend_conversion() -> None:
+    from mmpose_ext.compat import mixed_precision
+    mixed_precision.widen_before_numpy()
 
 
 def doctor_is_running() -> bool:

@@ -137,6 +137,11 @@ class CpuSyncBatchNorm(nn.modules.batchnorm._BatchNorm):
         """Normalise with the statistics of all processes."""
         if not self.training or dist.get_world_size() == 1:
             return super().forward(input)
+        # sums of half precision are too coarse
+        exact = input.to(torch.promote_types(input.dtype, torch.float32))
+        return self._normalise(exact).to(input.dtype)
+
+    def _normalise(self, input: Tensor) -> Tensor:
         dims = [0, *range(2, input.dim())]
         count = input.new_tensor([input.numel() / input.shape[1]])
         total = _SumOverProcesses.apply(

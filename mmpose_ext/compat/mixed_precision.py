@@ -1,18 +1,19 @@
 """Mixed precision on machines without an accelerator.
 
 MMEngine's ``AmpOptimWrapper``, which ``tools/train.py --amp`` asks for,
-asserts a GPU, though MMEngine's autocast knows bfloat16 on CPUs.
+asserts a GPU, though MMEngine's autocast knows bfloat16 on CPUs. MMPose turns
+what its heads say into numpy arrays, which know no bfloat16.
 """
 from __future__ import annotations
 
+import functools
+import sys
 from typing import Any
 
 import torch
 from mmengine.device import get_device
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
-
-from mmpose_ext.storage.errors import DataError
 
 
 def allow_bfloat16_on_cpus() -> None:
@@ -23,6 +24,29 @@ def allow_bfloat16_on_cpus() -> None:
     if get_device() == 'cpu':
         OPTIM_WRAPPERS.register_module(
             'AmpOptimWrapper', force=True, module=CpuAmpOptimWrapper)
+
+
+def widen_before_numpy() -> None:
+    """Let MMPose's heads turn half precision into arrays of float32."""
+    from mmpose.utils import tensor_utils
+    convert = tensor_utils.to_numpy
+
+    @functools.wraps(convert)
+    def to_numpy(x: Any, *args: Any, **kwargs: Any) -> Any:
+        return convert(_widen(x), *args, **kwargs)
+
+    # the modules that have it by name already, too
+    for module in [*sys.modules.values()]:
+        if getattr(module, 'to_numpy', None) is convert:
+            module.to_numpy = to_numpy  # type: ignore[attr-defined]
+
+
+def _widen(x: Any) -> Any:
+    if isinstance(x, (list, tuple)):
+        return [_widen(part) for part in x]
+    if isinstance(x, torch.Tensor) and x.is_floating_point():
+        return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x
 
 
 class CpuAmpOptimWrapper(AmpOptimWrapper):
@@ -41,7 +65,7 @@ class CpuAmpOptimWrapper(AmpOptimWrapper):
         **kwargs: As in ``OptimWrapper``.
 
     Raises:
-        DataError: If `dtype` is another one.
+        ValueError: If `dtype` is another one.
     """
 
     def __init__(self,
@@ -50,9 +74,9 @@ class CpuAmpOptimWrapper(AmpOptimWrapper):
                  use_fsdp: bool = False,
                  **kwargs: Any) -> None:
         if str(dtype).rpartition('.')[2] not in ('None', 'bfloat16'):
-            raise DataError(
-                'config', 'optim_wrapper.dtype', 'bfloat16 on a CPU',
-                str(dtype), 'leave it out, or train on a GPU')
+            raise ValueError(
+                f'optim_wrapper.dtype: expected bfloat16 on a CPU, found '
+                f'{dtype}; leave it out, or train on a GPU')
         # past the parent's, which asserts a GPU
         OptimWrapper.__init__(self, **kwargs)
         self.cast_dtype = torch.bfloat16

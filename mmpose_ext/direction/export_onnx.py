@@ -2,10 +2,8 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
-import warnings
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,24 +19,18 @@ from mmpose_ext.direction.inference import (
     normalisation,
 )
 from mmpose_ext.onnx_files import (
-    check_name,
-    open_session,
-    packages_are_there,
-    require_parity,
-    save_checked,
+    FREE_BATCHES,
+    ExportGraph,
+    add_export_options,
+    run_export,
 )
 from mmpose_ext.registry import DATASETS
-from mmpose_ext.storage import DataError, atomic_file
-
-OUTPUTS = ('points', 'angles', 'scores')
-BATCH_SIZES = (1, 7)
-TOLERANCE = 1e-4
+from mmpose_ext.storage import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument('checkpoint', type=Path)
-    parser.add_argument('--out', type=Path, required=True, help='.onnx file')
+    add_export_options(parser, 'images', any_batch=True)
     parser.add_argument(
         '--uint8',
         action='store_true',
@@ -48,42 +40,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=('none', 'd4'),
         default='none',
         help='d4: average over the eight symmetries (default: none)')
-    parser.add_argument(
-        '--opset', type=int, default=17, help='(default: 17)')
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Export, compare with torch, and keep the file only if equal."""
-    if not packages_are_there():
-        return 1
-    check_name(arguments.out)
+    return run_export(config, arguments, build_graph)
+
+
+def build_graph(config: Config,
+                arguments: argparse.Namespace) -> DirectionGraph:
+    """What the command exports."""
     model = load_estimator(config, arguments.checkpoint)
     tta = None if arguments.tta == 'none' else arguments.tta
     model.test_cfg = dict(model.test_cfg or {}, tta=tta)
-    images, origin = parity_images(config, model)
-    with atomic_file(arguments.out) as temporary:
-        export(model, temporary, arguments.uint8, arguments.opset)
-        differences = compare(model, temporary, images, arguments.uint8)
-        text = require_parity(arguments.out, differences, TOLERANCE)
-    print(f'largest differences on {origin}, batches of '
-          f'{" and ".join(map(str, BATCH_SIZES))}: {text}\n{arguments.out}')
-    return 0
+    images = images_to_compare_on(config, model, arguments.batch)
+    return DirectionGraph(model, arguments.uint8, images)
 
 
-class _Graph(nn.Module):
-    """What is exported: image to points, angles and scores."""
+class DirectionGraph(ExportGraph):
+    """What is exported: image to points, angles and scores.
 
-    def __init__(self, model: DirectionEstimator, uint8: bool) -> None:
+    The input is ``image`` (B, 1, S, S), normalised float32 or uint8; the
+    outputs are ``points`` (B, 3, 2) px, ``angles`` (B, 3) body, head and turn
+    in radians, and ``scores`` (B, 3).
+
+    Args:
+        model (DirectionEstimator): Trained, on the CPU; it is copied.
+        uint8 (bool): Normalise in the graph. Defaults to False.
+        images (ndarray, optional): (N, 1, S, S) uint8 to compare on. Defaults
+            to noise.
+    """
+
+    inputs = ('image', )
+    outputs = ('points', 'angles', 'scores')
+
+    def __init__(self, model: DirectionEstimator, uint8: bool = False,
+                 images: np.ndarray | None = None) -> None:
         super().__init__()
         self.model = fold_batch_norm(model)
         # augmentation and normalisation of a training batch
         self.model.data_preprocessor = nn.Identity()
-        self.uint8 = uint8
+        self.trained = (model, )  # no part of what is exported
+        self.uint8, self.images = uint8, images
+        self.size = int(model.head.decoder.input_size[0])
         self.mean, self.std = normalisation(model)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs in the order of ``outputs``."""
         if self.uint8:
-            image = (image.float() - self.mean) / self.std
+            image = self.normalise(image)
         found = self.model.estimate(image)
         points = found.points
         body = points[:, 1] - points[:, 0]
@@ -94,6 +99,49 @@ class _Graph(nn.Module):
                            -1)
         angles = vector_angle_in_graph(torch.stack([body, head, turn], 1))
         return points, angles, found.scores
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """Grey levels as the network takes them."""
+        return (image.float() - self.mean) / self.std
+
+    def example(self, batch: int, seed: int = 0) -> tuple[Tensor, ...]:
+        """The images to compare on, or noise."""
+        images = self.images
+        if images is None or seed:
+            images = np.random.default_rng(seed).integers(
+                0, 256, (batch, 1, self.size, self.size), np.uint8)
+        image = torch.from_numpy(images[:batch])
+        return (image if self.uint8 else self.normalise(image), )
+
+    def expected(self, *example: Tensor) -> Sequence[Tensor]:
+        """What the model says as it was trained; angles of no length NaN."""
+        image, = example
+        found: Any = self.trained[0].estimate(
+            self.normalise(image) if self.uint8 else image)
+        angles = torch.where(
+            torch.from_numpy(_has_direction(found.points.numpy())),
+            found.angles, torch.nan)
+        return found.points, angles, found.scores
+
+    def difference(self, name: str, found: np.ndarray,
+                   wanted: np.ndarray) -> float:
+        """Of angles around the circle, where there are any."""
+        if name != 'angles':
+            return super().difference(name, found, wanted)
+        gaps = np.abs(wrap(found - wanted))
+        return float(np.where(np.isnan(wanted), 0, gaps).max())
+
+    def metadata(self) -> dict[str, str]:
+        """What a program has to know that uses the file alone."""
+        return dict(
+            convention='image: x right, y down, 0 right, clockwise, radians',
+            angles='body, head, turn',
+            points='base, neck, head; x, y px, pixel centres at integers',
+            size=str(self.size),
+            input='uint8 grey levels' if self.uint8 else
+            'float32, (grey - mean) / std',
+            normalisation=json.dumps(dict(mean=self.mean, std=self.std)),
+            tta=str((self.model.test_cfg or {}).get('tta')))
 
 
 def vector_angle_in_graph(vectors: Tensor) -> Tensor:
@@ -108,105 +156,21 @@ def vector_angle_in_graph(vectors: Tensor) -> Tensor:
     return 2 * torch.where(x >= 0, right, (r - x) / y).atan()
 
 
-def export(model: DirectionEstimator,
-           path: Path,
-           uint8: bool = False,
-           opset: int = 17) -> None:
-    """Export an estimator with its metadata.
+def images_to_compare_on(config: Config, model: DirectionEstimator,
+                batch: int | None) -> np.ndarray | None:
+    """Images (N, 1, S, S) uint8 to compare on, the first of the test data.
 
-    The graph has the input ``image`` (B, 1, S, S), normalised float32 or
-    uint8, and the outputs ``points`` (B, 3, 2) px, ``angles`` (B, 3) body,
-    head and turn in radians, and ``scores`` (B, 3).
-
-    Args:
-        model (DirectionEstimator): Trained, on the CPU.
-        path (Path): File to write.
-        uint8 (bool): Normalise in the graph. Defaults to False.
-        opset (int): ONNX operator set. Defaults to 17.
+    None where that is not at hand.
     """
-    import onnx
+    count = batch or max(FREE_BATCHES)
     size = int(model.head.decoder.input_size[0])
-    dtype = torch.uint8 if uint8 else torch.float32
-    example = torch.zeros(2, 1, size, size, dtype=dtype)
-    # The newer exporter knows no operator set below 18; torch before 2.5 has
-    # no such choice.
-    known = inspect.signature(torch.onnx.export).parameters
-    older: dict[str, Any] = dict(dynamo=False) if 'dynamo' in known else {}
-    with warnings.catch_warnings(), torch.no_grad():
-        # of torch about its own older exporter
-        warnings.simplefilter('ignore', DeprecationWarning)
-        torch.onnx.export(
-            _Graph(model, uint8).eval(), (example, ),
-            str(path),
-            input_names=['image'],
-            output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: 'B'} for name in ('image', *OUTPUTS)},
-            opset_version=opset,
-            **older)
-    mean, std = normalisation(model)
-    save_checked(
-        onnx.load(str(path)), path,
-        dict(
-            convention='image: x right, y down, 0 right, clockwise, radians',
-            angles='body, head, turn',
-            points='base, neck, head; x, y px, pixel centres at integers',
-            size=str(size),
-            input='uint8 grey levels' if uint8 else
-            'float32, (grey - mean) / std',
-            normalisation=json.dumps(dict(mean=mean, std=std)),
-            tta=str(model.test_cfg.get('tta'))))
-
-
-def compare(model: DirectionEstimator, path: Path, images: np.ndarray,
-            uint8: bool) -> dict[str, float]:
-    """Largest difference between onnxruntime and torch for each output.
-
-    Angles of vectors that are too short to have one are left out.
-
-    Args:
-        model (DirectionEstimator): What was exported.
-        path (Path): The exported file.
-        images (ndarray): At least 7 images (N, 1, S, S) uint8.
-        uint8 (bool): As exported.
-    """
-    session = open_session(path)
-    mean, std = normalisation(model)
-    largest = dict.fromkeys(OUTPUTS, 0.)
-    for count in BATCH_SIZES:
-        batch = images[:count]
-        normed = (batch.astype(np.float32) - mean) / std
-        with torch.no_grad():
-            wanted: Any = model.estimate(torch.from_numpy(normed))
-        found = session.run(
-            list(OUTPUTS), {'image': batch if uint8 else normed})
-        for name, value in zip(OUTPUTS, found, strict=True):
-            difference = value - getattr(wanted, name).numpy()
-            if name == 'angles':
-                difference = np.where(
-                    _has_direction(wanted.points.numpy()), wrap(difference), 0)
-            largest[name] = float(
-                np.maximum(largest[name], np.abs(difference).max()))
-    return largest
-
-
-def parity_images(config: Config,
-                  model: DirectionEstimator) -> tuple[np.ndarray, str]:
-    """Images (7, 1, S, S) uint8 to compare on, and where they are from.
-
-    They are the first of the config's test data, or noise where that is not
-    at hand.
-    """
-    count, size = max(BATCH_SIZES), int(model.head.decoder.input_size[0])
     try:
         dataset = DATASETS.build(config.test_dataloader.dataset)
         images, _ = dataset.read(dataset.rows[:count])
-        if images.shape == (count, size, size):
-            return images[:, None].copy(), 'test images'
     except (DataError, AttributeError, TypeError):
-        pass
-    images = np.random.default_rng(0).integers(
-        0, 256, (count, 1, size, size), np.uint8)
-    return images, 'noise (the test data is not at hand)'
+        return None
+    same = images.shape == (count, size, size)
+    return images[:, None].copy() if same else None
 
 
 def _has_direction(points: np.ndarray) -> np.ndarray:

@@ -88,7 +88,9 @@ class DirectionHead(BaseHead):
 
         The deviation is 0 where the head does not estimate one.
         """
-        labels, sigma = self.locate(feats)
+        # in full precision, as in `loss`
+        with torch.autocast(feats[-1].device.type, enabled=False):
+            labels, sigma = self.locate(tuple(f.float() for f in feats))
         points = self.decoder.to_pixels(labels)
         if sigma is None:
             # not zeros_like: traced for ONNX, it keeps this batch's size

@@ -22,7 +22,6 @@ from mmpose_ext.direction.split import SplitRule
 from mmpose_ext.registry import HOOKS
 from mmpose_ext.storage import atomic_file
 from mmpose_ext.storage.plain_files import sha256_of, without_nan
-from mmpose_ext.training.benchmark import describe_machine
 from mmpose_ext.training.run_report import (
     best_model,
     evaluate_model,
@@ -31,6 +30,7 @@ from mmpose_ext.training.run_report import (
     write_json,
     write_weights,
 )
+from mmpose_ext.training.stopwatch import describe_machine
 
 # predictions with truth, their figures, and the data set
 Evaluated = tuple[DirectionResults, dict[str, Any], DirectionDataset]

@@ -91,6 +91,12 @@ class BatchDirectionAugment(nn.Module):
             data_samples (list[PoseDataSample]): One sample that holds the
                 labels of all B images; they are replaced in place.
         """
+        # mixed precision, in which a training calls this, would turn labels
+        # by matrices of 8 bits
+        with torch.autocast(inputs.device.type, enabled=False):
+            return self._augment(inputs, data_samples), data_samples
+
+    def _augment(self, inputs: Tensor, data_samples: list) -> Tensor:
         labels = data_samples[0].gt_instance_labels
         draws = iter(hashed_uniform(labels.draw_seeds, 16).unbind(1))
         matrix, shift = self._draw_geometry(draws)
@@ -107,7 +113,7 @@ class BatchDirectionAugment(nn.Module):
         images = self._warp(inputs, matrix, shift)
         images = self._blur(images, draws)
         images = self._change_greys(images, draws)
-        return self._cut_out(images, draws), data_samples
+        return self._cut_out(images, draws)
 
     def _draw_geometry(self, draws: Draws) -> tuple[Tensor, Tensor]:
         """Matrices (B, 2, 2) about the image's middle and shifts (B, 2)."""

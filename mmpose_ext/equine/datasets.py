@@ -86,7 +86,13 @@ class HorsePoseDataset(BaseCocoStyleDataset):
             self.cache.check_pipeline(self.pipeline)
             info = self.cache.load(info)
         info['dataset'] = self  # for transforms that mix several samples
-        return self.pipeline(info)
+        try:
+            return self.pipeline(info)
+        except AssertionError as error:
+            if 'occurs when loading' not in str(error):
+                raise  # none of MMPose's LoadImage
+            raise DataError(info['img_path'], 'file', 'a readable picture',
+                            'none, or a damaged one') from error
 
     def __getitem__(self, idx: int) -> Any:
         if not (self.test_mode or isinstance(idx, Draw)):

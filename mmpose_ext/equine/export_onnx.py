@@ -2,11 +2,8 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,58 +14,45 @@ from torch import Tensor, nn
 from mmpose_ext.equine.horse26 import FLIP_INDICES, NAMES, SKELETON
 from mmpose_ext.equine.inference import load_model
 from mmpose_ext.onnx_files import (
-    check_name,
-    open_session,
-    packages_are_there,
-    require_parity,
-    save_checked,
+    ExportGraph,
+    add_export_options,
+    channel_normalisation,
+    run_export,
 )
-from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.storage import DataError
 
-TOLERANCE = 1e-4
 _DECODED = ('SimCCLabel', 'MSRAHeatmap')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument('checkpoint', type=Path)
-    parser.add_argument('--out', type=Path, required=True, help='.onnx file')
-    parser.add_argument(
-        '--opset', type=int, choices=(17, 18), default=17,
-        help='(default: 17)')
-    parser.add_argument(
-        '--dynamic-batch', action='store_true',
-        help='any number of horses at a time (default: one)')
+    add_export_options(parser, 'horses', any_batch=True)
     parser.add_argument(
         '--decode', action='store_true',
         help='the graph gives keypoints in px of its input, and scores')
-    parser.add_argument(
-        '--check', action=argparse.BooleanOptionalAction, default=True,
-        help='compare with torch, and write nothing if it differs by '
-        f'{TOLERANCE:g}')
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Export, compare with torch, and keep the file only if equal."""
-    if not packages_are_there():
-        return 1
-    out: Path = arguments.out
-    check_name(out)
-    graph = PoseGraph(load_model(config, arguments.checkpoint),
-                      arguments.decode)
-    with atomic_file(out) as temporary:
-        export(graph, temporary, arguments.dynamic_batch, arguments.opset)
-        if arguments.check:
-            sizes = (1, 3) if arguments.dynamic_batch else (1, )
-            found = compare(graph, temporary, sizes)
-            text = require_parity(out, found, TOLERANCE)
-            print(f'largest differences from torch: {text}')
-    print(f'written: {out}')
-    return 0
+    return run_export(config, arguments, build_graph)
 
 
-class PoseGraph(nn.Module):
+def build_graph(config: Config,
+                arguments: argparse.Namespace) -> PoseGraph:
+    """What the command exports."""
+    return PoseGraph(load_model(config, arguments.checkpoint),
+                     arguments.decode)
+
+
+class PoseGraph(ExportGraph):
     """What is exported: normalised pictures to what the head says.
+
+    The input is ``input`` (B, 3, H, W) float32, an RGB crop of a horse less
+    ``mean`` and divided by ``std``. The outputs are ``simcc_x`` (B, K, Wx)
+    and ``simcc_y`` (B, K, Wy), or ``heatmap`` (B, K, H, W); decoded,
+    ``keypoints`` (B, K, 2) in px of the input, pixel centres at integers,
+    and ``scores`` (B, K). How to cut the crop and what the outputs mean is in
+    the metadata; averaging with the mirrored picture is not in the graph.
 
     Args:
         model (nn.Module): A top-down estimator with a SimCC or heatmap head,
@@ -77,14 +61,13 @@ class PoseGraph(nn.Module):
             to False.
 
     Attributes:
-        output_names: ``simcc_x`` (B, K, Wx) and ``simcc_y`` (B, K, Wy),
-            or ``heatmap`` (B, K, H, W); decoded ``keypoints`` (B, K, 2) in px
-            of the input, pixel centres at integers, and ``scores`` (B, K).
         codec: MMPose's codec of the head.
 
     Raises:
         DataError: If what the head gives cannot be decoded in a graph.
     """
+
+    inputs = ('input', )
 
     def __init__(self, model: nn.Module, decode: bool = False) -> None:
         super().__init__()
@@ -102,12 +85,12 @@ class PoseGraph(nn.Module):
                 config.filename, 'model.head.decoder',
                 f'{" or ".join(_DECODED)} without DARK refinement',
                 type(self.codec).__name__, 'export without --decode')
-        self.output_names = (
+        self.outputs = (
             ('keypoints', 'scores') if decode else
             ('simcc_x', 'simcc_y') if self.is_simcc else ('heatmap', ))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Outputs in the order of `output_names`, of (B, 3, H, W)."""
+        """Outputs in the order of `outputs`, of (B, 3, H, W)."""
         found = self.model(image, None, mode='tensor')
         if not self.decode:
             return tuple(found) if self.is_simcc else (found, )
@@ -116,6 +99,56 @@ class PoseGraph(nn.Module):
             return decode_simcc(simcc_x, simcc_y,
                                 self.codec.simcc_split_ratio)
         return decode_heatmap(found, self.codec.scale_factor)
+
+    def example(self, batch: int, seed: int = 0) -> tuple[Tensor, ...]:
+        """Pictures of noise."""
+        width, height = map(int, self.codec.input_size)
+        return (torch.randn(
+            (batch, 3, height, width),
+            generator=torch.Generator().manual_seed(seed)), )
+
+    def metadata(self) -> dict[str, str]:
+        """What a program has to know that uses the file alone."""
+        mean, std = channel_normalisation(self.model)
+        config: Any = self.model.cfg
+        padding = next(
+            (step.get('padding', 1.25)
+             for step in config.test_dataloader.dataset.pipeline
+             if step['type'] == 'GetBBoxCenterScale'), 1.25)
+        values = dict(
+            keypoint_names=NAMES,
+            skeleton=SKELETON,
+            flip_indices=FLIP_INDICES,
+            input_size=tuple(map(int, self.codec.input_size)),
+            mean=mean,
+            std=std,
+            bbox_padding=padding)
+        texts = {name: json.dumps(value) for name, value in values.items()}
+        texts['input'] = (
+            'float32, RGB, (level - mean) / std; a box, enlarged by '
+            'bbox_padding and to the aspect of input_size')
+        if self.decode:
+            texts['outputs'] = 'keypoints x, y in px of the input; scores'
+        elif self.is_simcc:
+            texts['outputs'] = 'place in px: argmax / simcc_split_ratio'
+            texts['simcc_split_ratio'] = json.dumps(
+                self.codec.simcc_split_ratio)
+        else:
+            texts['outputs'] = 'place in px: argmax * heatmap_stride'
+            texts['heatmap_stride'] = json.dumps(
+                [float(value) for value in self.codec.scale_factor])
+        return texts
+
+    def difference(self, name: str, found: np.ndarray,
+                   wanted: np.ndarray) -> float:
+        """Where values are above 1, it is in parts of the largest of them.
+
+        Of decoded points the median is taken: where two bins are as high as
+        one another, rounding decides, and the point jumps.
+        """
+        gaps = np.abs(found - wanted)
+        gap = np.median(gaps) if name == 'keypoints' else gaps.max()
+        return float(gap / max(1., np.abs(wanted).max()))
 
 
 def decode_simcc(simcc_x: Tensor, simcc_y: Tensor,
@@ -174,122 +207,3 @@ def decode_heatmap(heatmaps: Tensor,
         places + .25 * torch.stack([step_x, step_y], -1), -1.)
     scale = torch.as_tensor(np.asarray(scale_factor, np.float32))
     return places * scale, scores
-
-
-def export(graph: PoseGraph,
-           path: Path,
-           dynamic_batch: bool = False,
-           opset: int = 17) -> None:
-    """Export with metadata that lets a program use the file alone.
-
-    The input is ``input`` (B, 3, H, W) float32, an RGB crop of a horse less
-    ``mean`` and divided by ``std``. How to cut it and what the outputs mean is
-    in the metadata; averaging with the mirrored picture is not in the graph.
-
-    Args:
-        graph (PoseGraph): What to export.
-        path (Path): File to write.
-        dynamic_batch (bool): Whether B is free, else 1. Defaults to False.
-        opset (int): ONNX operator set. Defaults to 17.
-    """
-    import onnx
-    width, height = map(int, graph.codec.input_size)
-    # traced with two, so that no size of one is taken for a constant
-    example = torch.zeros(2 if dynamic_batch else 1, 3, height, width)
-    # The newer exporter knows no operator set below 18; torch before 2.5 has
-    # no such choice.
-    known = inspect.signature(torch.onnx.export).parameters
-    older: dict[str, Any] = dict(dynamo=False) if 'dynamo' in known else {}
-    with warnings.catch_warnings(), torch.no_grad():
-        # of torch about its own older exporter, and about Python values in
-        # the trace, which the comparison would tell
-        warnings.simplefilter('ignore')
-        shapes = [value.shape for value in graph.eval()(example)]
-        torch.onnx.export(
-            graph, (example, ), str(path),
-            input_names=['input'],
-            output_names=list(graph.output_names),
-            dynamic_axes={name: {0: 'B'}
-                          for name in ('input', *graph.output_names)}
-            if dynamic_batch else None,
-            opset_version=opset,
-            **older)
-    exported = onnx.load(str(path))
-    for output, shape in zip(exported.graph.output, shapes, strict=True):
-        for i, length in enumerate(shape[1:], 1):  # the exporter loses some
-            output.type.tensor_type.shape.dim[i].dim_value = length
-    save_checked(exported, path, _metadata(graph))
-
-
-def _metadata(graph: PoseGraph) -> dict[str, str]:
-    mean, std = normalisation(graph.model)
-    config: Any = graph.model.cfg
-    padding = next(
-        (step.get('padding', 1.25)
-         for step in config.test_dataloader.dataset.pipeline
-         if step['type'] == 'GetBBoxCenterScale'), 1.25)
-    values = dict(
-        keypoint_names=NAMES,
-        skeleton=SKELETON,
-        flip_indices=FLIP_INDICES,
-        input_size=tuple(map(int, graph.codec.input_size)),
-        mean=mean,
-        std=std,
-        bbox_padding=padding)
-    texts = {name: json.dumps(value) for name, value in values.items()}
-    texts['input'] = ('float32, RGB, (level - mean) / std; a box, enlarged '
-                      'by bbox_padding and to the aspect of input_size')
-    if graph.decode:
-        texts['outputs'] = 'keypoints x, y in px of the input; scores'
-    elif graph.is_simcc:
-        texts['outputs'] = 'place in px: argmax / simcc_split_ratio'
-        texts['simcc_split_ratio'] = json.dumps(graph.codec.simcc_split_ratio)
-    else:
-        texts['outputs'] = 'place in px: argmax * heatmap_stride'
-        texts['heatmap_stride'] = json.dumps(
-            [float(value) for value in graph.codec.scale_factor])
-    return texts
-
-
-def compare(graph: PoseGraph, path: Path,
-            sizes: Sequence[int] = (1, )) -> dict[str, float]:
-    """Largest difference between onnxruntime and torch for each output.
-
-    Where values are above 1, it is in parts of the largest of them. Of
-    decoded points the median is taken: where two bins are as high as one
-    another, rounding decides, and the point jumps.
-
-    Args:
-        graph (PoseGraph): What was exported.
-        path (Path): The exported file.
-        sizes (Sequence[int]): Batches to try. Defaults to (1, ).
-    """
-    session = open_session(path)
-    width, height = map(int, graph.codec.input_size)
-    generator = torch.Generator().manual_seed(0)
-    largest = dict.fromkeys(graph.output_names, 0.)
-    for size in sizes:
-        image = torch.randn(size, 3, height, width, generator=generator)
-        with torch.no_grad():
-            wanted = graph(image)
-        found = session.run(list(graph.output_names),
-                            {'input': image.numpy()})
-        for name, value, want in zip(graph.output_names, found, wanted,
-                                     strict=True):
-            difference = np.abs(value - want.numpy())
-            worst = (np.median(difference) if name == 'keypoints' else
-                     difference.max())
-            scale = max(1., float(want.abs().max()))
-            largest[name] = float(np.maximum(largest[name], worst / scale))
-    return largest
-
-
-def normalisation(model: Any) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation, of three channels in the model's order."""
-    preprocessor = model.data_preprocessor
-    if not getattr(preprocessor, '_enable_normalize', False):
-        return [0.] * 3, [1.] * 3
-    mean, std = (
-        [round(float(level), 4) for level in value.flatten()]
-        for value in (preprocessor.mean, preprocessor.std))
-    return mean, std

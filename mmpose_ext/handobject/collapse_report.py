@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
+from mmpose_ext.command_options import add_device_option, check_least
 from mmpose_ext.drawing.curves import COLORS
 from mmpose_ext.handobject.feature_spectrum import (
     FeatureCollector,
@@ -69,14 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out', type=Path, metavar='DIR',
         help=f'folder for {PICTURE} and {FIGURES} (default: the table alone)')
-    parser.add_argument('--device', default='auto', help='(default: auto)')
+    add_device_option(parser)
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Predict, compare, print; write picture and figures."""
-    if arguments.limit < 2:
-        raise DataError('command line', '--limit', 'at least 2',
-                        str(arguments.limit))
+    check_least('command line', arguments, limit=2)
     samples, features = predict(config, arguments)
     report = dict(
         config=str(config.filename), checkpoint=str(arguments.checkpoint),

@@ -194,7 +194,7 @@ class HandObjectHead(BaseHead):
             follow_spectra(self)
         targets = HandObjectTargets.stack(batch_data_samples, self.size,
                                           feats[0].device)
-        prediction = self.forward(feats, targets.view_camera)
+        prediction = self(feats, targets.view_camera)
         with torch.autocast(feats[0].device.type, enabled=False):
             results = {f'loss_{name}': loss(prediction, targets)
                        for name, loss in self.losses.items()}
@@ -230,7 +230,7 @@ class HandObjectHead(BaseHead):
             torch.as_tensor(view['view_camera'], dtype=torch.float32)
             for view in views
         ]).to(feats[0].device)
-        return to_instances(self.forward(feats, camera), views)
+        return to_instances(self(feats, camera), views)
 
     def _check_crops(self, samples: Sequence) -> None:
         size = samples[0].metainfo.get('input_size')

@@ -24,7 +24,7 @@ from mmpose_ext.handobject.update_guard import component_groups
 from mmpose_ext.registry import MODELS
 from mmpose_ext.storage import atomic_file
 from mmpose_ext.training import bare_model, text_table
-from mmpose_ext.training.benchmark import open_session
+from mmpose_ext.training.benchmark_figures import open_session
 from mmpose_ext.training.loading import without_log
 from mmpose_ext.training.run_report import write_json
 

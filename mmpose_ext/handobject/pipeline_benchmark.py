@@ -12,9 +12,9 @@ from mmengine.dataset import Compose
 
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError
-from mmpose_ext.training.benchmark import measure_by_turns
 from mmpose_ext.training.config_check import find_settings
 from mmpose_ext.training.loading import without_log
+from mmpose_ext.training.stopwatch import measure_by_turns
 
 MOST_SAMPLES = 256  # taken in turns
 
@@ -34,7 +34,7 @@ def compare_pipelines(config: Config, seconds: float = 5.) -> dict[str, Any]:
 
     Returns:
         dict: ``ours`` and ``stock``, each the rates that
-        :func:`~mmpose_ext.training.benchmark.measure_by_turns` gives, in
+        :func:`~mmpose_ext.training.stopwatch.measure_by_turns` gives, in
         samples; ``ratio``, ours over stock by CPU-seconds; and ``samples``,
         how many were taken in turns.
 

@@ -135,7 +135,7 @@ class SpacePanel:
                    18, .4)
         right, down = direction.names
         write_line(canvas, f'{right} ->', self.side - 42, self.side - 8, .38)
-        write_line(canvas, f'{down} v', 8, self.side - 8, .38)
+        write_line(canvas, f'{down} down', 8, self.side - 8, .38)
         return canvas
 
     def _draw_grid(self, canvas: Array, direction: Direction) -> float:

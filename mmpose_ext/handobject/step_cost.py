@@ -35,8 +35,8 @@ from mmpose_ext.training.activation_checkpointing import (
     run_twice,
     select_blocks,
 )
-from mmpose_ext.training.benchmark import peak_memory
 from mmpose_ext.training.loading import without_log
+from mmpose_ext.training.stopwatch import peak_memory
 
 _PROCESS_SECONDS = 1800
 _HOOK = 'ActivationCheckpointHook'

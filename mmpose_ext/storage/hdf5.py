@@ -34,7 +34,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
             yield file
     except DataError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError,
+            MemoryError) as error:
         raise DataError(path, 'file', 'a readable HDF5 file',
                         str(error)) from error
 

@@ -1,4 +1,4 @@
-"""JSON without NaN, and the sums by which files are known."""
+"""Plain values, JSON without NaN, and the sums by which files are known."""
 from __future__ import annotations
 
 import hashlib
@@ -9,6 +9,22 @@ from typing import Any
 from .checks import StrPath
 
 _CHUNK = 1 << 20
+
+
+def plain(value: Any) -> Any:
+    """The value of texts, numbers, lists and dicts alone.
+
+    JSON and YAML can hold that, and a checkpoint that loads safely. Arrays
+    become lists; what is none of these becomes its text.
+    """
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    if hasattr(value, 'tolist'):
+        return plain(value.tolist())
+    known = value is None or isinstance(value, (bool, int, float, str))
+    return value if known else str(value)
 
 
 def without_nan(value: Any) -> Any:

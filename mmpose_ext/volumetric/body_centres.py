@@ -163,7 +163,7 @@ def filter_centres(centres: BodyCentres, window: int | None) -> BodyCentres:
     if half == 0 or len(ids) < 2:
         return centres
     steps = np.diff(ids)
-    borders = np.flatnonzero(steps > max(half, 1) * np.median(steps)) + 1
+    borders = np.flatnonzero(steps > half * np.median(steps)) + 1
     starts = np.concatenate([[0], borders])
     lengths = np.diff(np.concatenate([starts, [len(ids)]]))
     first = np.repeat(starts, lengths)[:, None]

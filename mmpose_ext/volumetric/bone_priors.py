@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
+from mmengine.config import Config
 
+from mmpose_ext.command_options import check_out
+from mmpose_ext.commands import run_command
 from mmpose_ext.storage import DataError
 from mmpose_ext.training import build_serial_loader, text_table
 from mmpose_ext.volumetric.length_priors import (
@@ -37,7 +38,6 @@ def measure_config(config: Config) -> LengthPriors:
         DataError: If its training data cannot be read, or no bone was
             labelled twice.
     """
-    init_default_scope(config.get('default_scope', 'mmpose'))
     # the cache would read all frames first
     loader: Any = build_serial_loader(config, 'train', ['cache'])
     plan, labels, file = training_labels(loader.dataset, config.filename)
@@ -62,6 +62,26 @@ def priors_table(priors: LengthPriors) -> str:
             strict=True)))
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument('--out', type=Path, required=True,
+                        help='.npy or .mat to write')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='replace the file')
+
+
+def run(config: Config, arguments: argparse.Namespace) -> None:
+    """Measure, write and show."""
+    out: Path = arguments.out
+    check_out(out, ('.npy', '.mat'), overwrite=arguments.overwrite)
+    # MMEngine's log would mix with the table
+    with contextlib.redirect_stdout(sys.stderr):
+        priors = measure_config(config)
+    write_priors(out, priors)
+    print(priors_table(priors))
+    _advise(priors, out)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -71,40 +91,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         int: Exit code; 1 for bad data, 2 for wrong usage.
     """
-    parser = argparse.ArgumentParser(
-        prog='python -m mmpose_ext.volumetric.bone_priors',
-        description='Measure the lengths of bones on the labels that a '
-        'config trains on.')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--out', type=Path, required=True,
-                        help='.npy or .mat to write')
-    parser.add_argument('--overwrite', action='store_true',
-                        help='replace the file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
-                        help='overrides of the config, key=value')
-    arguments = parser.parse_args(argv)
-    out: Path = arguments.out
-    try:
-        # MMEngine's log would mix with the table
-        with contextlib.redirect_stdout(sys.stderr):
-            config = Config.fromfile(arguments.config)
-    except (OSError, SyntaxError, ValueError) as error:
-        parser.error(str(error))
-    if arguments.cfg_options:
-        config.merge_from_dict(arguments.cfg_options)
-    try:
-        if out.exists() and not arguments.overwrite:
-            raise DataError(out, 'file', 'nothing there', 'an existing file',
-                            'choose another one, or replace it by --overwrite')
-        with contextlib.redirect_stdout(sys.stderr):
-            priors = measure_config(config)
-        write_priors(out, priors)
-    except DataError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    print(priors_table(priors))
-    _advise(priors, out)
-    return 0
+    return run_command(
+        'bone_priors', 'Measure the lengths of bones on the labels that a '
+        'config trains on.', argv,
+        'python -m mmpose_ext.volumetric.bone_priors')
 
 
 def _advise(priors: LengthPriors, out: Path) -> None:

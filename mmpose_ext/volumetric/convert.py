@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from mmpose_ext.command_options import check_out
 from mmpose_ext.commands import Converter
+from mmpose_ext.drawing import write_picture
 from mmpose_ext.storage import (
     ComTrack,
-    DataError,
     Label3D,
     atomic_folder,
     refuse_to_replace,
@@ -88,8 +88,7 @@ def write_recording(session: CameraSession, out: Path, videos: str,
                  'method': 'mean of the labelled keypoints'})
         (folder / SETTINGS_FILE).write_text(
             json.dumps(settings, indent=1) + '\n')
-        if not cv2.imwrite(str(folder / SHEET_FILE), draw_session(session)):
-            raise OSError(f'{out / SHEET_FILE} cannot be written')
+        write_picture(folder / SHEET_FILE, draw_session(session))
 
 
 def label_record(session: CameraSession) -> Label3D:
@@ -157,11 +156,7 @@ def _describe(session: CameraSession) -> str:
 
 def _convert(calibrations: Sequence[str], arguments: Namespace) -> None:
     out: Path = arguments.out
-    if out.exists() and not arguments.overwrite and (
-            not out.is_dir() or any(out.iterdir())):
-        raise DataError(out, 'folder', 'nothing there', 'an existing '
-                        f'{"folder" if out.is_dir() else "file"}',
-                        'choose another one, or replace it by --overwrite')
+    check_out(out, overwrite=arguments.overwrite)
     session = read_session(
         arguments.input, calibrations, arguments.unit, arguments.points,
         arguments.skeleton, arguments.unlabelled)

@@ -96,7 +96,7 @@ class VolumetricPoseDataset(Dataset):
             are decoded every time.
         test_mode (bool): Defaults to False.
         indices (int | Sequence[int], optional): The first so many samples, or
-            these. Defaults to None, all.
+            these, in their order in the data set. Defaults to None, all.
 
     Raises:
         DataError: If a recording is damaged, incomplete or of another
@@ -360,8 +360,8 @@ class VolumetricPoseDataset(Dataset):
             raise ValueError('indices: are for chunk_length=1')
         chosen = np.arange(len(self.samples))[
             slice(indices) if isinstance(indices, int) else list(indices)]
+        chosen.sort()  # those with labels stay in front
         self.num_labelled = int((chosen < self.num_labelled).sum())
-        # those with labels stay in front
         self.samples = self.samples[chosen]
         self.chunks = np.arange(len(chosen))[:, None]
 

@@ -37,7 +37,7 @@ def run(out: Path) -> None:
               '--com', work_dir / 'com_test' / 'com3d.mat',
               '--out', work_dir / 'pose_test', '--overwrite')
     demo.call('visualize', CONFIG, work_dir / 'pose_test', recording,
-              '--out', work_dir / 'pose_test.mp4', '--overwrite')
+              '--labels', '--out', work_dir / 'pose_test.mp4', '--overwrite')
     # from there to two rats, with few labels
     demo.call('train', PAIRS_CONFIG, '--work-dir', work_dir / 'pairs',
               '--cfg-options', f'load_from={best}')
@@ -47,7 +47,7 @@ def run(out: Path) -> None:
     demo.call('predict', PAIRS_CONFIG, refined, pair,
               '--out', work_dir / 'pair_test', '--overwrite')
     demo.call('visualize', PAIRS_CONFIG, work_dir / 'pair_test', pair,
-              '--out', work_dir / 'pair_test.mp4', '--overwrite')
+              '--labels', '--out', work_dir / 'pair_test.mp4', '--overwrite')
     errors = [Figure('keypoints', 'volumetric/MPJPE',
                      'volumetric/trivial/MPJPE')]
     demo.close('Mean errors at a rat never met', errors,

@@ -16,12 +16,15 @@ class DannceEstimator(BasePoseEstimator):
     """MMPose's estimator for volumes that several cameras were cast into.
 
     Arguments are those of ``TopdownPoseEstimator``. There is nothing to set
-    in ``train_cfg`` and ``test_cfg`` yet, and whatever is there is an error.
+    in ``train_cfg`` and ``test_cfg``, and whatever is there is an error.
 
     The inputs of all modes are what the data preprocessor makes: a dict of
     ``volumes`` (M, C, n, n, n), axes [y, x, z], ``centres`` (M, 3), ``axes``
     (M, 3, 3), ``offsets`` (n, ) and, for a backbone that takes it,
     ``view_mask`` (M, V).
+
+    Raises:
+        DataError: If the parts do not fit together.
     """
 
     backbone: nn.Module
@@ -48,6 +51,36 @@ class DannceEstimator(BasePoseEstimator):
             init_cfg=init_cfg,
             metainfo=metainfo)
         self._check_scenes()
+        self._check_features()
+        self.check_views()
+
+    def check_views(self, cameras: int | None = None) -> None:
+        """Check that the backbone takes the volumes of the preprocessor.
+
+        Args:
+            cameras (int, optional): Of a recording, which fill the volumes
+                where the preprocessor has no ``num_views``. Defaults to
+                None: unknown, and nothing is checked there.
+
+        Raises:
+            DataError: If it takes others.
+        """
+        preprocessor: Any = self.data_preprocessor
+        views = getattr(preprocessor, 'num_views', None) or cameras
+        check: Any = getattr(self.backbone, 'check_volumes', None)
+        if check is not None and views is not None:
+            check(views * (1 if preprocessor.mono else 3),
+                  preprocessor.grid.nvox)
+
+    def _check_features(self) -> None:
+        """The head needs the features that the backbone gives."""
+        given: Any = getattr(self.backbone, 'out_channels', None)
+        wanted = self.head.in_channels
+        if given is not None and tuple(given)[-len(wanted):] != wanted:
+            raise DataError(
+                'config', 'model.head.in_channels',
+                f'the last of {tuple(given)}, as the backbone gives them',
+                str(wanted))
 
     def _check_scenes(self) -> None:
         """A graph that joins animals needs them in the same axes."""

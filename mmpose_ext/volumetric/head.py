@@ -56,6 +56,10 @@ class VolumetricHead(BaseModule):
         num_keypoints (int): K.
         init_cfg (dict, optional): Defaults to Xavier-uniform weights and
             zero bias.
+
+    Attributes:
+        in_channels: Channels of the features that it looks at, the finest
+            last.
     """
 
     def __init__(self,
@@ -64,6 +68,7 @@ class VolumetricHead(BaseModule):
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg or dict(
             type='Xavier', layer='Conv3d', distribution='uniform'))
+        self.in_channels: tuple[int, ...] = (in_channels, )
         self.num_keypoints = num_keypoints
         self.final_layer = nn.Conv3d(in_channels, num_keypoints, 1)
 
@@ -254,6 +259,7 @@ class DannceExpectationHead(VolumetricHead):
         levels = ((in_channels, ) if isinstance(in_channels, int)
                   else tuple(in_channels))
         super().__init__(levels[-1], num_keypoints, init_cfg)
+        self.in_channels = levels
         if initial_loss is not None and refiner is None:
             raise ValueError('initial_loss: there is no refiner; the points '
                              'have one loss, `loss`')

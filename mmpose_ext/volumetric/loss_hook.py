@@ -1,4 +1,7 @@
-"""What losses have to know of the training data before the first step."""
+"""What losses have to know of the training data before the first step.
+
+And whether network, losses and batches fit the data.
+"""
 from __future__ import annotations
 
 import inspect
@@ -15,6 +18,7 @@ from mmpose_ext.training import bare_model
 from mmpose_ext.training.phases import config_name
 from mmpose_ext.volumetric.body_plan import BodyPlan
 from mmpose_ext.volumetric.mix_sampler import DannceMixSampler
+from mmpose_ext.volumetric.pose_batch import require_whole_runs
 
 Array = np.ndarray
 
@@ -30,6 +34,9 @@ class DannceLossHook(Hook):
     where they are from. This happens at the start of each run, resumed ones
     included, and gives the same in all processes. The log says what was
     found.
+
+    Batches that tear runs of frames, views that the network does not take and
+    losses that compare what there is one of are refused.
     """
 
     # what other hooks do at the start of a training may use the losses
@@ -39,9 +46,10 @@ class DannceLossHook(Hook):
         """Prepare the model.
 
         Raises:
-            DataError: If the data set has no skeleton or does not fit, or a
-                loss compares what the batches do not have.
+            DataError: If the data set has no skeleton or does not fit, or
+                the batches do not fit the network or a loss.
         """
+        _check_batches(runner)
         _check_groups(runner)
         waiting = {
             name: module
@@ -59,6 +67,21 @@ class DannceLossHook(Hook):
             describe: Any = getattr(module, 'describe', None)
             if describe is not None:
                 runner.logger.info(f'{name}: {describe()}')
+
+
+def _check_batches(runner: Runner) -> None:
+    """Refuse batches that the network cannot take.
+
+    Raises:
+        DataError: Names the setting.
+    """
+    loader = runner.train_dataloader
+    check_views = getattr(bare_model(runner.model), 'check_views', None)
+    for part in _with_labels(loader.dataset):
+        require_whole_runs(config_name(runner.cfg), loader.batch_size,
+                           part.chunk_length)
+        if check_views is not None:
+            check_views(len(part.recordings[0].cameras))
 
 
 def _check_groups(runner: Runner) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from mmengine.runner.runner import _SlicedDataset
 
 from mmpose_ext.registry import DATA_SAMPLERS
 from mmpose_ext.storage import DataError
@@ -19,7 +20,9 @@ class DannceMixSampler(DrawSampler):
 
     An epoch shows each labelled time point once, and between them unlabelled
     ones, which go on from where the epoch before ended: over the epochs all
-    are seen equally often. Every process follows the same pattern and takes
+    are seen equally often. With ``num_batch_per_epoch`` of the loader an epoch
+    ends after so many batches, and shows some labelled ones alone. Every
+    process follows the same pattern and takes
     every w-th time point of either kind, so the batches of all processes
     together are those of a single one. A batch holds the mix exactly if its
     size is a multiple of the sum of ``mix`` (and of the frames of a run).
@@ -35,7 +38,8 @@ class DannceMixSampler(DrawSampler):
             are shown twice. Defaults to True; nothing else is possible.
 
     Raises:
-        DataError: If the data set has none of either kind.
+        DataError: If the data set has none of either kind, or an epoch has
+            fewer time points than a turn.
         ValueError: If the mix is none.
     """
 
@@ -66,8 +70,11 @@ class DannceMixSampler(DrawSampler):
                     'none', hint)
         turn = self.mix[0] * self.world_size
         self._turns = -(-len(self._runs[0]) // turn)
-        self.num_samples = (self._turns * sum(self.mix)
-                            * chunks.shape[1])
+        samples = sum(self.mix) * chunks.shape[1]  # of a turn
+        if isinstance(dataset, _SlicedDataset):
+            self._turns = min(
+                self._turns, _turns_of(dataset, samples * self.world_size))
+        self.num_samples = self._turns * samples
         self.total_size = self.num_samples * self.world_size
 
     def __iter__(self) -> Iterator[Draw]:
@@ -104,3 +111,17 @@ class DannceMixSampler(DrawSampler):
                 hash_words(self.seed, kind, *key)).permutation(count)
             chosen[rounds == lap] = order[place[rounds == lap]]
         return chosen
+
+
+def _turns_of(dataset: _SlicedDataset, samples: int) -> int:
+    """Whole turns of so many samples that ``num_batch_per_epoch`` leaves.
+
+    Raises:
+        DataError: If there is none.
+    """
+    if len(dataset) < samples:
+        raise DataError(
+            str(getattr(dataset, 'data_root', 'train_dataloader')),
+            'num_batch_per_epoch', f'batches of {samples} time points or '
+            'more together, a turn of all processes', str(len(dataset)))
+    return len(dataset) // samples

@@ -188,7 +188,7 @@ class DannceUNet(BaseModule):
         Raises:
             DataError: If the channels or the voxels do not fit the network.
         """
-        self._check(volumes)
+        self.check_volumes(volumes.shape[1], volumes.shape[-1])
         x = self._join_views(volumes, view_mask)
         skips = []
         for level in range(1, self.levels + 1):
@@ -218,8 +218,17 @@ class DannceUNet(BaseModule):
         seen = view_mask.repeat_interleave(self.view_channels, 1)
         return volumes * seen[:, :, None, None, None]
 
-    def _check(self, volumes: Tensor) -> None:
-        channels, step = volumes.shape[1], 2**(self.levels - 1)
+    def check_volumes(self, channels: int, nvox: int) -> None:
+        """Check that volumes fit the network.
+
+        Args:
+            channels (int): Of all views together.
+            nvox (int): Voxels a side.
+
+        Raises:
+            DataError: If the channels or the voxels do not fit.
+        """
+        step = 2**(self.levels - 1)
         views, rest = divmod(channels, self.view_channels)
         if rest or (self.stem is None and views != self.num_views):
             raise DataError(
@@ -227,11 +236,10 @@ class DannceUNet(BaseModule):
                 f'{self.num_views} views of {self.view_channels}',
                 str(channels), 'num_views and view_channels of the backbone '
                 'must be those of the data')
-        if any(side % step for side in volumes.shape[2:]):
+        if nvox % step:
             raise DataError(
                 'DannceUNet', 'voxels a side', f'a multiple of {step}',
-                str(tuple(volumes.shape[2:])),
-                'nvox of the grid must fit the levels of the network')
+                str(nvox), 'nvox of the grid must fit the levels of the network')
 
 
 def _widths(size: str | Sequence[int]) -> tuple[int, ...]:

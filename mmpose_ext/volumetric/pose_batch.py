@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmpose_ext.storage import DataError
+
 # columns that say which volumes belong together
 BELONGING = ('samples', 'copies', 'individuals', 'chunks', 'times')
 
@@ -49,6 +51,24 @@ class PoseBatch:
             first one.
         """
         return group_numbers(*(getattr(self, name) for name in names))
+
+
+def require_whole_runs(file: str, batch_size: int, chunk_length: int) -> None:
+    """Check that a batch holds runs of frames as a whole.
+
+    Args:
+        file (str): The config, for errors.
+        batch_size (int): Time points of the batch.
+        chunk_length (int): Frames of a run.
+
+    Raises:
+        DataError: If it tears one.
+    """
+    if batch_size % chunk_length:
+        raise DataError(
+            file, 'train_dataloader.batch_size',
+            f'a multiple of chunk_length={chunk_length}', str(batch_size),
+            'runs of frames must not be torn')
 
 
 def group_numbers(*columns: Tensor) -> Tensor:

@@ -175,20 +175,12 @@ class DanncePoseGraph(nn.Module):
         found = cast(Tensor, self.last(x, scenes))
         return found if self.residual else found - own
 
-
     def _sample(self, feats: Features, mean: Tensor,
                 offsets: Tensor) -> Tensor:
         """Features (M, K, C) of the levels that are looked at."""
-        chosen = [feats[level - self.num_levels] for level in self.levels]
-        assert self.fuse is not None
-        count = sum(features.shape[1] for features in chosen)
-        if count != self.fuse.in_features:
-            raise DataError(
-                'config', 'model.head.in_channels',
-                f'{count}, as the backbone gives at the refiner\'s levels '
-                f'{self.levels}', f'{self.fuse.in_features}')
-        return torch.cat([sample_features(features, mean, offsets)
-                          for features in chosen], -1)
+        return torch.cat([
+            sample_features(feats[level - self.num_levels], mean, offsets)
+            for level in self.levels], -1)
 
 
 def _places_in_scene(same: Tensor, centres: Tensor, axes: Tensor) -> Tensor:

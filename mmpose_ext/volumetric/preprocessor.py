@@ -16,11 +16,10 @@ from mmpose_ext.geometry.cameras import Cameras
 from mmpose_ext.geometry.volumes import pack_images, sample_volume
 from mmpose_ext.geometry.voxels import MIRRORED, VoxelGrid, turned_axes
 from mmpose_ext.registry import MODELS
-from mmpose_ext.storage import DataError
 from mmpose_ext.training import hashed_uniform
 from mmpose_ext.volumetric.occluded_views import OccludedViews
 from mmpose_ext.volumetric.photometric import change_colors, to_grey
-from mmpose_ext.volumetric.pose_batch import BELONGING
+from mmpose_ext.volumetric.pose_batch import BELONGING, require_whole_runs
 
 Array = np.ndarray
 
@@ -372,11 +371,7 @@ def _belonging(samples: Sequence[PoseDataSample],
     other in the batch.
     """
     length = samples[0].metainfo.get('chunk_length') or 1
-    if len(samples) % length:
-        raise DataError(
-            'config', 'train_dataloader.batch_size', 'a multiple of '
-            f'chunk_length={length}', str(len(samples)),
-            'runs of frames must not be torn')
+    require_whole_runs('config', len(samples), length)
     rows = torch.tensor([
         (number, cast.copy, cast.animal, number // length, number % length)
         for number, plan in enumerate(casts) for cast in plan])

@@ -9,7 +9,6 @@ process of its own for each side::
 from __future__ import annotations
 
 import copy
-import functools
 import json
 import math
 import statistics
@@ -19,14 +18,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmpose_ext.geometry.cameras import Cameras
-from mmpose_ext.geometry.volumes import sample_volume
-from mmpose_ext.geometry.voxels import VoxelGrid
-from mmpose_ext.training.benchmark import peak_memory
+from mmpose_ext.training.stopwatch import peak_memory
 from mmpose_ext.volumetric.expectation import softmax_moments
 from mmpose_ext.volumetric.head import DannceExpectationHead
 from mmpose_ext.volumetric.network import SIZES, DannceUNet
@@ -197,84 +192,6 @@ def compare_steps(num_views: int, view_channels: int,
         memory_ratio=ours['peak_mib'] / other['peak_mib'],
         difference=difference,
         difference_mm=difference_mm)
-
-
-def measure_scaling(size: str | Sequence[int], keypoints: int,
-                    nvoxes: Sequence[int], views: Sequence[int],
-                    repetitions: int = 3, refiner: dict | None = None
-                    ) -> dict[str, dict[str, Any]]:
-    """CPU-seconds of a training step and of building volumes.
-
-    Args:
-        size (str | Sequence[int]): See :class:`DannceUNet`.
-        keypoints (int): K.
-        nvoxes (Sequence[int]): Voxels a side to try, with the last number of
-            views.
-        views (Sequence[int]): Numbers of views to try, with the last number
-            of voxels for building and the first for a step.
-        repetitions (int): Times each is done, after one that does not count;
-            the fastest is taken. Defaults to 3.
-        refiner (dict, optional): See :func:`make_networks`. Defaults to
-            None.
-
-    Returns:
-        dict: ``step`` and ``building``, each with ``nvox`` and ``views``,
-        which hold seconds by number.
-    """
-
-    def of_step(num_views: int, nvox: int) -> float:
-        network, head = make_networks(num_views, 3, size, keypoints, refiner)
-        return _fastest(
-            make_step(network, head, 3 * num_views, keypoints, nvox),
-            repetitions)
-
-    def of_building(num_views: int, nvox: int) -> float:
-        return _fastest(make_building(num_views, nvox), repetitions)
-
-    return dict(
-        step=dict(
-            nvox={str(n): of_step(views[-1], n) for n in nvoxes},
-            views={str(v): of_step(v, nvoxes[0]) for v in views}),
-        building=dict(
-            nvox={str(n): of_building(views[-1], n) for n in nvoxes},
-            views={str(v): of_building(v, nvoxes[-1]) for v in views}))
-
-
-def make_building(num_views: int, nvox: int) -> Callable[[], Any]:
-    """Nearest volumes of images 640x512 from a ring of cameras."""
-    ring = ring_of_cameras(num_views)
-    images = [torch.full((3, 512, 640), 99, dtype=torch.uint8)] * num_views
-    grid = VoxelGrid(-SIDE / 2, SIDE / 2, nvox)
-    return functools.partial(
-        sample_volume, images, ring, np.zeros(3), grid=grid)
-
-
-def ring_of_cameras(num_views: int) -> Cameras:
-    """Cameras with a lens, 1 m about the origin, that look at it."""
-    angles = np.arange(num_views) * 2 * np.pi / num_views
-    zero = np.zeros_like(angles)
-    outward = np.stack([np.cos(angles), np.sin(angles), zero], -1)
-    right = np.stack([-np.sin(angles), np.cos(angles), zero], -1)
-    down = np.broadcast_to([0., 0., -1.], right.shape)
-    # right x down looks inward
-    rotations = np.stack([right, down, -outward], 1)
-    return Cameras(
-        tuple(f'camera{number}' for number in range(num_views)),
-        np.tile([[1200., 0., 320.], [0., 1200., 256.], [0., 0., 1.]],
-                (num_views, 1, 1)),
-        rotations, np.tile([0., 0., 1000.], (num_views, 1)),
-        np.tile([-.1, .01, 0., 0., 0.], (num_views, 1)),
-        np.tile([640, 512], (num_views, 1)))
-
-
-def _fastest(work: Callable[[], Any], repetitions: int) -> float:
-    work()
-    times = []
-    for _ in range(repetitions):
-        began = time.process_time()
-        work()
-        times.append(time.process_time() - began)
-    return min(times)
 
 
 def _peak_of_process(name: str, num_views: int, view_channels: int,

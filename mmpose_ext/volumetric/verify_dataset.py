@@ -5,7 +5,6 @@ changes the exit code with ``--strict`` alone.
 """
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
+from mmpose_ext.problem_report import ProblemReport
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError
 from mmpose_ext.training.config_check import find_settings
@@ -40,20 +40,26 @@ _SAME_MM = 5.  # that no two middles are apart less
 
 
 @dataclass
-class Report:
+class RecordingReport(ProblemReport):
     """What was found.
 
     Attributes:
-        problems: What would spoil training.
-        warnings: What is worth a look.
         statistics: Name of each recording to its figures.
-        splits: Place in the config to the number of samples.
     """
 
-    problems: list[DataError] = field(default_factory=list)
-    warnings: list[DataError] = field(default_factory=list)
     statistics: dict[str, dict] = field(default_factory=dict)
-    splits: dict[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """See :meth:`ProblemReport.as_dict`."""
+        return dict(super().as_dict(), recordings=self.statistics)
+
+    def lines(self) -> Iterator[str]:
+        """See :meth:`ProblemReport.lines`."""
+        yield from super().lines()
+        for name, statistics in self.statistics.items():
+            yield f'{name}:'
+            for line in statistics_text(statistics):
+                yield f'  {line}'
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -68,7 +74,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         'there is such)')
     parser.add_argument('--com-file', type=Path, metavar='MAT',
                         help='com3d.mat to check with --ann-file')
-    parser.add_argument('--com-source', choices=SOURCES, default='auto')
+    parser.add_argument('--com-source', choices=SOURCES, default='auto',
+                        help='where the middles come from (default: auto)')
     parser.add_argument('--pixel-origin', type=int, choices=(0, 1),
                         help='where --ann-file counts pixels from')
     parser.add_argument('--strict', action='store_true',
@@ -84,7 +91,7 @@ def accepts(path: Path) -> bool:
 
 def run_file(path: Path, arguments: Namespace) -> int:
     """Check a label file and its recording; returns the exit code."""
-    report = Report()
+    report = RecordingReport()
     videos = arguments.videos
     if videos is None:
         beside = path.parent / 'videos'
@@ -105,13 +112,13 @@ def run_file(path: Path, arguments: Namespace) -> int:
             skeleton = load_skeleton(recording.skeleton)
         _inspect(recording, skeleton, report)
     except DataError as error:
-        report.problems.append(error)
-    return _finish(report, arguments)
+        report.add(error)
+    return report.finish(arguments.json, arguments.strict)
 
 
 def run(config: Config, arguments: Namespace) -> int:
     """Check the data sets of a config; returns the exit code."""
-    report = Report()
+    report = RecordingReport()
     built: dict[str, Any] = {}
     seen: set[tuple[Path, ...]] = set()
     for loader in LOADERS:
@@ -120,12 +127,12 @@ def run(config: Config, arguments: Namespace) -> int:
             try:
                 dataset = DATASETS.build(dict(settings))
             except DataError as error:
-                _add(report.problems, error)
+                report.add(error)
                 continue
             if not built:
                 _check_model(config, dataset, place, report)
             built[place] = dataset
-            report.splits[place] = len(dataset)
+            report.parts[place] = f'{len(dataset)} samples'
             for recording in dataset.recordings:
                 if recording.label_files not in seen:
                     seen.add(recording.label_files)
@@ -135,7 +142,7 @@ def run(config: Config, arguments: Namespace) -> int:
         raise DataError(config.filename, ', '.join(LOADERS),
                         'a data set of recordings', 'none')
     report.warnings += _leaks(config, built)
-    return _finish(report, arguments)
+    return report.finish(arguments.json, arguments.strict)
 
 
 def _has_recordings(settings: Mapping[str, Any]) -> bool:
@@ -145,12 +152,6 @@ def _has_recordings(settings: Mapping[str, Any]) -> bool:
 def _finds_centres(dataset: Any) -> bool:
     """Whether a data set's keypoints are the middles of animals."""
     return isinstance(dataset, ComImageDataset)
-
-
-def _add(errors: list[DataError], error: DataError) -> None:
-    """Add an error that is not there yet; splits share recordings."""
-    if str(error) not in map(str, errors):
-        errors.append(error)
 
 
 def _grid_of(config: Config) -> tuple[float, float] | None:
@@ -164,7 +165,7 @@ def _grid_of(config: Config) -> tuple[float, float] | None:
 
 
 def _check_model(config: Config, dataset: Any, place: str,
-                 report: Report) -> None:
+                 report: RecordingReport) -> None:
     """Whether the network fits keypoints and cameras."""
     model = config.get('model', {})
     count = dataset.metainfo['num_keypoints']
@@ -175,20 +176,21 @@ def _check_model(config: Config, dataset: Any, place: str,
             count, text = 1, f'the map that the animals of {place} share'
     outputs = model.get('head', {}).get(key)
     if outputs not in (None, count):
-        report.problems.append(DataError(
+        report.add(DataError(
             config.filename, f'model.head.{key}', f'{count}, {text}',
             str(outputs)))
     views = len(dataset.recordings[0].cameras)
     inputs = model.get('backbone', {}).get('num_views')
     drawn = model.get('data_preprocessor', {}).get('num_views')
     if inputs is not None and inputs != (drawn or views):
-        report.problems.append(DataError(
+        report.add(DataError(
             config.filename, 'model.backbone.num_views',
             f'{drawn or views}, the views of {place}', str(inputs)))
 
 
 def _inspect(recording: Recording, metainfo: dict[str, Any] | None,
-             report: Report, grid: tuple[float, float] | None = None) -> None:
+             report: RecordingReport,
+             grid: tuple[float, float] | None = None) -> None:
     """Figures of a recording, and what is odd in them."""
     name = recording.name
     if name in report.statistics:
@@ -197,7 +199,7 @@ def _inspect(recording: Recording, metainfo: dict[str, Any] | None,
     if metainfo and recording.num_keypoints != metainfo['num_keypoints']:
         # no label, or a single one, the animal's middle: no body to judge
         if recording.num_keypoints > 1:
-            report.problems.append(DataError(
+            report.add(DataError(
                 file, 'labelData.data_3d',
                 f'{metainfo["num_keypoints"]} keypoints',
                 str(recording.num_keypoints)))
@@ -213,7 +215,7 @@ def _inspect(recording: Recording, metainfo: dict[str, Any] | None,
     if grid is not None:
         outside = outside_cube(recording, *grid)
         if len(outside):
-            report.problems.append(DataError(
+            report.add(DataError(
                 file, f'sampleID {list_ids(outside)}',
                 f'labels in the volume, {grid[0]:g} to {grid[1]:g} mm about '
                 'the middle', f'{len(outside)} poses that leave it',
@@ -306,33 +308,3 @@ def _time_points(dataset: Any) -> set[tuple[Path, int]]:
     return {(files[recording],
              int(dataset.recordings[recording].sample_ids[row]))
             for recording, row in dataset.samples.tolist()}
-
-
-def _finish(report: Report, arguments: Namespace) -> int:
-    """Show everything and choose the exit code."""
-    if arguments.json:
-        print(json.dumps(dict(
-            problems=[_as_dict(item) for item in report.problems],
-            warnings=[_as_dict(item) for item in report.warnings],
-            splits=report.splits, recordings=report.statistics), indent=2))
-    else:
-        for place, count in report.splits.items():
-            print(f'{place}: {count} samples')
-        for name, statistics in report.statistics.items():
-            print(f'{name}:')
-            for line in statistics_text(statistics):
-                print(f'  {line}')
-        for item in report.warnings:
-            print(f'warning: {item}')
-        for item in report.problems:
-            print(f'error: {item}')
-        if not report.problems:
-            print(f'no errors, {len(report.warnings)} warnings; --strict '
-                  'counts these' if report.warnings else 'no problems')
-    wrong = report.problems or (arguments.strict and report.warnings)
-    return int(bool(wrong))
-
-
-def _as_dict(error: DataError) -> dict[str, str]:
-    return {key: getattr(error, key)
-            for key in ('file', 'where', 'expected', 'found', 'hint')}

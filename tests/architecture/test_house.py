@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.architecture import rules
 
@@ -77,17 +76,3 @@ def test_registered_names_are_ours_alone() -> None:
         if name in theirs or twice[registry, name] > 1
     ]
     assert not violations, '\n' + '\n'.join(violations)
-
-
-def test_metafiles_name_configs_that_exist() -> None:
-    index = yaml.safe_load((rules.ROOT / 'model-index.yml').read_text())
-    on_disk = {
-        str(path.relative_to(rules.ROOT))
-        for path in (rules.ROOT / 'configs').glob('*/metafile.yml')
-    }
-    assert set(index['Import']) == on_disk
-    for metafile in on_disk:
-        content = yaml.safe_load((rules.ROOT / metafile).read_text())
-        for model in content['Models']:
-            config = rules.ROOT / model['Config']
-            assert config.is_file(), f'{metafile}: no file {model["Config"]}'

@@ -1,9 +1,14 @@
 """What the promise tests add to a family's config to look inside a run."""
 from __future__ import annotations
 
+import contextlib
 import json
+import multiprocessing
 import os
+import resource
 import signal
+import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +18,56 @@ from mmengine.runner.runner import _SlicedDataset
 
 from mmpose_ext.registry import DATASETS, HOOKS
 
-KILL_VARIABLE = 'PROMISE_KILL'
-
 
 @HOOKS.register_module()
 class KillProbe(Hook):
-    """Kills the process at ``$PROMISE_KILL``: ``stage:iterations done``."""
+    """Disturbs the process at ``$PROMISE_KILL``.
+
+    It reads ``stage:iterations done``; the stage is a method of a hook.
+    ``+.2`` after it is for .2 seconds later, whatever is going on then.
+    ``$PROMISE_DISTURBANCE`` tells what happens in place of a SIGKILL:
+    ``raise``; ``worker``, which kills one of the data loader; or the size in
+    bytes that no file may exceed from then on, as on a full disk.
+    """
 
     priority = 'LOWEST'
 
     def __init__(self) -> None:
-        stage, _, at = os.environ.get(KILL_VARIABLE, '').partition(':')
+        stage, _, moment = os.environ.get('PROMISE_KILL', '').partition(':')
         if stage:
-            self._at = int(at)
-            setattr(self, stage, self._kill)
+            at, _, delay = moment.partition('+')
+            self._at, self._delay = int(at), float(delay or 0)
+            setattr(self, stage, self._disturb)
 
-    def _kill(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        if runner.iter == self._at:
+    def _disturb(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        if runner.iter != self._at:
+            return
+        what = os.environ.get('PROMISE_DISTURBANCE', '')
+        if what.isdigit():
+            _write_through_pipe()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(what), ) * 2)
+        elif what == 'worker':
+            multiprocessing.active_children()[0].kill()
+        elif what:
+            raise RuntimeError('disturbed on purpose')
+        elif self._delay:
+            threading.Timer(
+                self._delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        else:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _write_through_pipe() -> None:
+    """Let the output, which would be a terminal's, go where files may grow."""
+    log = subprocess.Popen(['cat'], stdin=subprocess.PIPE)
+    for stream in (1, 2):
+        os.dup2(log.stdin.fileno(), stream)
+
+
+def _append(path: Path, **figures: float) -> None:
+    """Add a line to a file, if the disk is not full."""
+    with contextlib.suppress(OSError), path.open('a') as file:
+        file.write(json.dumps(figures) + '\n')
 
 
 @HOOKS.register_module()
@@ -43,9 +80,7 @@ class LossProbe(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int,
                          data_batch: Any = None,
                          outputs: dict | None = None) -> None:
-        with self._file.open('a') as file:
-            line = dict(iter=runner.iter, loss=float(outputs['loss']))
-            file.write(json.dumps(line) + '\n')
+        _append(self._file, iter=runner.iter, loss=float(outputs['loss']))
 
 
 @HOOKS.register_module()
@@ -59,10 +94,20 @@ class MetricProbe(Hook):
         numbers = {key: float(value) for key, value in metrics.items()
                    if isinstance(value, (int, float))}
         file = Path(runner.work_dir, f'metrics_{runner.rank}.jsonl')
-        with file.open('a') as stream:
-            stream.write(json.dumps(dict(iter=runner.iter, **numbers)) + '\n')
+        _append(file, iter=runner.iter, **numbers)
 
     after_test_epoch = after_val_epoch
+
+
+@HOOKS.register_module()
+class CompileProbe(Hook):
+    """Writes how much was compiled, where that was asked for."""
+
+    def after_train(self, runner: Runner) -> None:
+        if runner.cfg.get('compile'):
+            from torch._dynamo.utils import counters
+            Path(runner.work_dir, 'compiled.json').write_text(
+                json.dumps(counters['stats']))
 
 
 @DATASETS.register_module()

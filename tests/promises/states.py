@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .conftest import Run
+from .trainings import Run
 
 STATES = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers',
           'early_stopping')

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import ITERATIONS
 from .states import assert_same_training
+from .trainings import ITERATIONS
 
 
 def test_killed_in_an_epoch(family, killed, undisturbed, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from .conftest import VALIDATED, Family, without_dropout
+from .trainings import VALIDATED, Family, without_dropout
 
 
 @pytest.fixture(scope='session')
@@ -26,6 +26,7 @@ def comparable(family: Family) -> Family:
         # copies that nearly agree: the sign of a difference is rounding
         losses.consistency.kind = 'l2'
         config.optim_wrapper.optimizer.lr = 1e-5
+    config.train_cfg.max_epochs = 2
     path = family.config.with_name(f'comparable_{family.config.name}')
     config.dump(path)
     return Family(family.name, path, family.server)

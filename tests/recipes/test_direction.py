@@ -10,7 +10,7 @@ import torch
 from mmpose_ext.compat.checkpoints import load_checkpoint
 from mmpose_ext.synthesis.direction import write_world
 
-from .commands import PACKAGED, ROOT, losses, run
+from .commands import PACKAGED, ROOT, losses, run, run_afresh
 
 CONFIG = ROOT / 'configs/direction/direction-cnn_tiny_synthetic.py'
 MOUSE = ROOT / 'configs/direction/direction-cnn_openfield-mouse.py'
@@ -30,15 +30,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope='module')
 def trained(data: Path) -> Path:
     """Work directory of a short training by our script."""
-    output = run(data, ROOT / 'tools/train.py', CONFIG, '--work-dir', 'ours',
-                 '--cfg-options', *SHORT)
+    output = run_afresh(data, 'train', CONFIG, '--work-dir',
+                        'ours', '--cfg-options', *SHORT)
     assert 'Warning' not in output and 'WARNING' not in output
     return data / 'ours'
 
 
 def test_packaged_script_does_the_same(data: Path, trained: Path) -> None:
-    run(data, PACKAGED, CONFIG, '--work-dir', 'packaged', '--cfg-options',
-        *SHORT)
+    run_afresh(data, PACKAGED, CONFIG, '--work-dir', 'packaged',
+               '--cfg-options', *SHORT)
     assert losses(trained) == losses(data / 'packaged')
     assert len(losses(trained)) == 4
 
@@ -46,10 +46,10 @@ def test_packaged_script_does_the_same(data: Path, trained: Path) -> None:
 @pytest.mark.dist
 def test_torchrun_on_two_cpu_processes(data: Path, trained: Path) -> None:
     """The same global batch gives the same weights, to rounding."""
-    run(data, '-m', 'torch.distributed.run', '--nproc_per_node=2',
-        '--master_port=29517', ROOT / 'tools/train.py', CONFIG,
-        '--launcher', 'pytorch', '--work-dir', 'two', '--cfg-options',
-        *SHORT, 'train_dataloader.batch_size=8')
+    run_afresh(data, '-m', 'torch.distributed.run', '--nproc_per_node=2',
+               '--master_port=29517', ROOT / 'tools/train.py', CONFIG,
+               '--launcher', 'pytorch', '--work-dir', 'two', '--cfg-options',
+               *SHORT, 'train_dataloader.batch_size=8')
     # a process logs the loss of its own half; the weights are common
     assert len(losses(data / 'two')) == len(losses(trained))
     two, one = (load_checkpoint(folder / 'epoch_1.pth')['state_dict']
@@ -70,23 +70,23 @@ def test_what_a_training_leaves(trained: Path) -> None:
 
 def test_predict_draw_and_export(data: Path, trained: Path) -> None:
     checkpoint = trained / 'epoch_1.pth'
-    run(data, ROOT / 'tools/predict.py', CONFIG, checkpoint,
-        data / 'synthetic/direction/movie.npz', '--out', 'angles.csv',
-        '--movie', 'movie.mp4')
+    run_afresh(data, 'predict', CONFIG, checkpoint,
+               data / 'synthetic/direction/movie.npz', '--out', 'angles.csv',
+               '--movie', 'movie.mp4')
     assert len((data / 'angles.csv').read_text().splitlines()) == 601
     assert (data / 'movie.mp4').stat().st_size > 10_000
-    run(data, ROOT / 'tools/export_onnx.py', CONFIG, checkpoint, '--out',
-        'model.onnx')
+    run_afresh(data, 'export_onnx', CONFIG, checkpoint, '--out',
+               'model.onnx')
     assert (data / 'model.onnx').stat().st_size > 100_000
 
 
 def test_real_frames_from_project_to_training(
         data: Path, real_data: Path) -> None:
     project = real_data / 'openfield_mouse'
-    run(data, ROOT / 'tools/convert_dataset.py', 'dlc', project, '--out',
-        data / 'openfield_mouse')
-    run(data, ROOT / 'tools/verify_dataset.py', MOUSE)
-    output = run(data, ROOT / 'tools/train.py', MOUSE, '--work-dir', 'mouse',
+    run_afresh(data, 'convert_dataset', 'dlc', project, '--out',
+               data / 'openfield_mouse')
+    run(data, 'verify_dataset', MOUSE)
+    output = run(data, 'train', MOUSE, '--work-dir', 'mouse',
                  '--show-dir', 'pictures', '--auto-scale-lr',
                  '--cfg-options', *SHORT)
     assert 'split by blocks of frames: train 81, val 12, test 23' in output

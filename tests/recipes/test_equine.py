@@ -15,7 +15,7 @@ from mmpose_ext.equine.horse26 import NAMES
 from mmpose_ext.registry import MODELS
 from mmpose_ext.synthesis.equine import write_world
 
-from .commands import PACKAGED, ROOT, losses, run
+from .commands import ROOT, losses, run, run_afresh
 
 CONFIGS = ROOT / 'configs/equine'
 CONFIG = CONFIGS / 'rtmpose-m_tiny_synthetic.py'
@@ -25,7 +25,6 @@ ALONE = [f'{part}_dataloader.{key}' for part in ('train', 'val', 'test')
 SHORT = ['train_cfg.max_epochs=3', 'train_cfg.val_interval=3',
          'train_dataloader.batch_size=8', 'default_hooks.logger.interval=1',
          'default_hooks.checkpoint.interval=1', *ALONE]
-TRAIN = ROOT / 'tools/train.py'
 
 pytestmark = pytest.mark.xdist_group('equine recipes')
 
@@ -42,7 +41,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope='module')
 def trained(data: Path) -> Path:
     """Work directory of a short training by our script."""
-    output = run(data, TRAIN, CONFIG, '--work-dir', 'ours', '--cfg-options',
+    output = run(data, 'train', CONFIG, '--work-dir', 'ours', '--cfg-options',
                  *SHORT)
     assert 'Warning' not in output and 'WARNING' not in output
     for phase in ('phase 1 of 3', 'phase 2 of 3: thawed stem, stage1',
@@ -55,29 +54,6 @@ def weights(folder: Path, epoch: int = 3) -> dict[str, torch.Tensor]:
     return load_checkpoint(folder / f'epoch_{epoch}.pth')['state_dict']
 
 
-def test_packaged_script_does_the_same(data: Path, trained: Path) -> None:
-    run(data, PACKAGED, CONFIG, '--work-dir', 'packaged', '--cfg-options',
-        *SHORT)
-    assert losses(trained) == losses(data / 'packaged')
-    assert len(losses(trained)) == 12
-
-
-@pytest.mark.dist
-def test_torchrun_freezes_and_thaws_on_two_processes(data: Path) -> None:
-    run(data, '-m', 'torch.distributed.run', '--nproc_per_node=2',
-        '--master_port=29531', TRAIN, CONFIG, '--launcher', 'pytorch',
-        '--work-dir', 'two', '--cfg-options', *SHORT,
-        'train_dataloader.batch_size=4')
-    frozen = 'backbone.stem.0.conv.weight'
-    before, thawed, after = (load_checkpoint(
-        data / 'two' / f'epoch_{epoch}.pth') for epoch in (1, 2, 3))
-    # beside the averages, under this key, are the weights themselves
-    raw = [checkpoint['ema_state_dict'][f'module.{frozen}']
-           for checkpoint in (before, thawed, after)]
-    assert not torch.equal(raw[0], raw[1])
-    assert torch.equal(raw[1], raw[2])
-
-
 @pytest.mark.parametrize('phase', [1, 2])
 def test_run_resumed_after_a_phase_ends_with_the_same_bits(
         data: Path, trained: Path, phase: int) -> None:
@@ -86,20 +62,22 @@ def test_run_resumed_after_a_phase_ends_with_the_same_bits(
     name = f'epoch_{phase}.pth'
     shutil.copy(trained / name, again)
     (again / 'last_checkpoint').write_text(str(again / name))
-    run(data, TRAIN, CONFIG, '--work-dir', again.name, '--resume',
+    run(data, 'train', CONFIG, '--work-dir', again.name, '--resume',
         '--cfg-options', *SHORT)
     for name, value in weights(trained).items():
         assert torch.equal(weights(again)[name], value), name
 
 
 def test_what_a_training_leaves(data: Path, trained: Path) -> None:
-    run(data, ROOT / 'tools/test.py', CONFIG, trained / 'epoch_3.pth',
-        '--work-dir', 'ours', '--show-dir', 'shown', '--cfg-options', *ALONE)
+    assert len(losses(trained)) == 12
+    run_afresh(data, 'test', CONFIG, trained / 'epoch_3.pth',
+               '--work-dir', 'ours', '--show-dir', 'shown', '--cfg-options',
+               *ALONE)
     assert list(trained.glob('*/shown/*'))
     report, *_ = sorted(trained.glob('*/keypoints.json'))
     assert {'lf_hoof', 'PCK@0.2'} <= set(report.read_text().split('"'))
-    output = run(data, ROOT / 'tools/monitor_training.py', trained,
-                 '--out-dir', 'watched')
+    output = run_afresh(data, 'monitor_training', trained,
+                        '--out-dir', 'watched')
     assert 'coco/AP' in output and 'phase' in output
     page = (data / 'watched' / 'report.html').read_text()
     assert page.count('<img') and 'http' not in page.replace('www.w3.org', '')
@@ -109,19 +87,16 @@ def test_what_a_training_leaves(data: Path, trained: Path) -> None:
 def test_predict_draw_and_export(data: Path, trained: Path) -> None:
     checkpoint = trained / 'epoch_3.pth'
     labels = data / 'horse/annotations/horse_test.json'
-    run(data, ROOT / 'tools/predict.py', CONFIG, checkpoint, data /
+    run(data, 'predict', CONFIG, checkpoint, data /
         'horse/test', '--out', 'points.csv')
     with (data / 'points.csv').open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 12 * len(NAMES)
     assert [row['keypoint'] for row in rows[:26]] == list(NAMES)
-    run(data, ROOT / 'tools/visualize.py', CONFIG, checkpoint, labels,
-        '--ann', '--out', 'compared')
+    run_afresh(data, 'visualize', CONFIG, checkpoint, labels,
+               '--ann', '--out', 'compared')
     assert {'worst.jpg', 'best.jpg', 'errors.csv'} <= {
         path.name for path in (data / 'compared').iterdir()}
-    run(data, ROOT / 'tools/export_onnx.py', CONFIG, checkpoint, '--out',
-        'horse.onnx', '--dynamic-batch')
-    assert (data / 'horse.onnx').stat().st_size > 1_000_000
 
 
 def test_full_network_starts_from_published_weights(data: Path) -> None:
@@ -136,12 +111,12 @@ def test_full_network_starts_from_published_weights(data: Path) -> None:
              'train_dataloader.num_batch_per_epoch=2', *ALONE,
              'val_dataloader=None', 'val_cfg=None', 'val_evaluator=None',
              'default_hooks.checkpoint.save_best=None']
-    output = run(data, TRAIN, RTMPOSE, '--work-dir', 'full', '--cfg-options',
+    output = run(data, 'train', RTMPOSE, '--work-dir', 'full', '--cfg-options',
                  *small, 'pretrained=ap10k.pth')
     assert '15 points by name' in output and '9 of 9    100%' in output
     stem = 'backbone.stem.0.conv.weight'  # always frozen
     assert torch.equal(weights(data / 'full', 1)[stem], state[stem])
-    missing = run(data, TRAIN, RTMPOSE, '--work-dir', 'none',
+    missing = run(data, 'train', RTMPOSE, '--work-dir', 'none',
                   '--cfg-options', *small, code=1)
     assert 'tools/download_checkpoints.py' in missing.splitlines()[-1]
 
@@ -149,23 +124,23 @@ def test_full_network_starts_from_published_weights(data: Path) -> None:
 def test_real_photographs_from_labels_to_pictures(
         data: Path, real_data: Path) -> None:
     source = real_data / 'horse10' / 'test_horse10.json'
-    run(data, ROOT / 'tools/convert_dataset.py', 'coco', source, '--out',
+    run(data, 'convert_dataset', 'coco', source, '--out',
         'real/horse', '--split', '0.67,0.33,0')
     labels = data / 'real/horse/annotations/horse_train.json'
-    run(data, ROOT / 'tools/verify_dataset.py', '--ann-file', labels)
+    run(data, 'verify_dataset', '--ann-file', labels)
     count = len(json.loads(labels.read_text())['images'])
     files = [f'{part}_dataloader.dataset.{key}' for part in ('train', 'val')
              for key in ('data_root=real/horse', 'data_prefix.img=train',
                          'ann_file=annotations/horse_train.json')]
     options = [*files, 'train_cfg.max_epochs=2', 'train_cfg.val_interval=2',
                f'train_dataloader.batch_size={count}', *ALONE]
-    run(data, ROOT / 'tools/browse_dataset.py', CONFIG, '--out-dir', 'seen',
-        '--cfg-options', *options)
+    run_afresh(data, 'browse_dataset', CONFIG, '--out-dir', 'seen',
+               '--cfg-options', *options)
     assert list((data / 'seen').glob('*.jpg')) or list(
         (data / 'seen').glob('*.png'))
-    run(data, TRAIN, CONFIG, '--work-dir', 'real/run', '--cfg-options',
+    run(data, 'train', CONFIG, '--work-dir', 'real/run', '--cfg-options',
         *options)
-    run(data, ROOT / 'tools/visualize.py', CONFIG,
+    run(data, 'visualize', CONFIG,
         data / 'real/run/epoch_2.pth', labels, '--ann', '--out',
         'real/pictures')
     assert (data / 'real/pictures/worst.jpg').is_file()

@@ -1,24 +1,14 @@
 """Hands and objects by their real command lines, on tiny data."""
 from __future__ import annotations
 
-import itertools
 import json
-import runpy
 import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from mmpose_ext.commands import (
-    run_command,
-    run_convert,
-    run_synthesize,
-    run_verify,
-)
 from mmpose_ext.compat.checkpoints import load_checkpoint
 from mmpose_ext.handobject.build_distance_fields import main as make_fields
 from mmpose_ext.handobject.index_files import HandObjectIndex, read_index
@@ -27,9 +17,8 @@ from mmpose_ext.handobject.result_files import (
     read_bop_poses,
     read_hand_poses,
 )
-from mmpose_ext.storage import DataError
 
-from .commands import PACKAGED, ROOT, losses, run
+from .commands import PACKAGED, ROOT, log_of, losses, run, run_afresh
 
 CONFIGS = ROOT / 'configs/handobject'
 TINY = CONFIGS / 'hot_tiny_synthetic.py'
@@ -59,28 +48,26 @@ IN_STAGES = [*SMALL, *ALONE, f'train_cfg.max_epochs={EPOCHS}',
 PHASES = ('phase 1 of 4', 'phase 2 of 4', 'phase 3 of 4', 'phase 4 of 4')
 RESUMED = 3  # epochs, in the middle of phase 2
 
-_run = itertools.count()
 pytestmark = pytest.mark.xdist_group('handobject recipes')
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('data')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('MMPOSE_EXT_DATA', str(folder))
-        assert run_synthesize('', ['handobject', '--size', '56']) == 0
+    run_afresh(folder, 'synthesize', 'handobject', '--size', '56')
     return folder
 
 
 @pytest.fixture(scope='module')
 def trained(data: Path) -> Path:
     """Work directory of a short training by our script."""
-    output = run(data, ROOT / 'tools/train.py', TINY, '--work-dir', 'ours',
+    output = run(data, 'train', TINY, '--work-dir', 'ours',
                  '--cfg-options', *SHORT)
     warning, = (line for line in output.splitlines()
                 if 'warning' in line.lower())
     # what little is learnt is told
     assert 'is no better than' in warning
+    assert len(losses(data / 'ours')) == 3
     return data / 'ours'
 
 
@@ -90,77 +77,31 @@ def best(trained: Path) -> Path:
     return checkpoint
 
 
-@pytest.fixture
-def here(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The state of a shell in the folder of the data.
-
-    Most commands are called in this process: to start them would take most
-    of the time.
-    """
-    monkeypatch.chdir(data)
-    monkeypatch.setenv('MMPOSE_EXT_DATA', str(data))
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.use_deterministic_algorithms(deterministic)
-
-
-def call(command: str, *words: str | Path) -> None:
-    """Do what ``tools/<command>.py`` does."""
-    assert run_command(command, '', [*map(str, words)]) == 0
-
-
-def train(config: Path, work_dir: Path, *options: str,
+def train(here: Path, config: Path, work_dir: str, *options: str,
           resume: bool = False) -> Path:
     """Train by MMPose's script; the work directory."""
-    call_script(PACKAGED, config, '--work-dir', work_dir,
-                *['--resume'] * resume, '--cfg-options', *options)
-    return work_dir
-
-
-def call_script(script: Path, *words: str | Path) -> None:
-    """Run a script, whose options come last, as this process's program."""
-    argv = sys.argv
-    # MMEngine shares what has one name between runs of a process
-    name = f'hands{next(_run)}'
-    sys.argv = [str(script), *map(str, words), f'experiment_name={name}',
-                f'visualizer.name={name}']
-    try:
-        runpy.run_path(str(script), run_name='__main__')
-    finally:
-        sys.argv = argv
-
-
-def log_of(work_dir: Path) -> str:
-    return max(work_dir.glob('*/*.log')).read_text()
+    run(here, PACKAGED, config, '--work-dir', work_dir,
+        *['--resume'] * resume, '--cfg-options', *options)
+    return here / work_dir
 
 
 def hand_ids(index: HandObjectIndex) -> np.ndarray:
     return np.asarray(index['id'])[np.asarray(index['hand_valid'])]
 
 
-@pytest.mark.usefixtures('here')
-def test_data_are_sound_and_can_be_seen(
-        capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_verify('', [str(TINY)]) == 0
-    assert run_verify('', ['--ann-file', str(INDEX), '--all']) == 0
-    assert capsys.readouterr().out.count('no problems') == 2
-    call('browse_dataset', TINY, '--out-dir', 'seen', '--number', '2')
+def test_data_are_sound_and_can_be_seen(here: Path) -> None:
+    for words in ([TINY], ['--ann-file', INDEX, '--all']):
+        assert 'no problems' in run(here, 'verify_dataset', *words)
+    run(here, 'browse_dataset', TINY, '--out-dir', 'seen', '--number', '2')
     assert Path('seen/train_000.png').stat().st_size > 10_000
 
 
-@pytest.mark.usefixtures('here')
-def test_packaged_script_does_the_same(trained: Path) -> None:
-    assert losses(trained) == losses(train(TINY, Path('packaged'), *SHORT))
-    assert len(losses(trained)) == 3
-
-
-@pytest.mark.usefixtures('here')
 def test_a_test_tells_its_protocol_and_writes_all_files(
-        trained: Path, best: Path) -> None:
+        here: Path, trained: Path, best: Path) -> None:
     """And a prediction of the same index says the same."""
-    call_script(TEST, TINY, best, '--work-dir', trained, '--show-dir',
-                'shown', '--cfg-options', *SMALL, *ALONE,
-                'test_evaluator.outfile_prefix=kit/s1')
+    run(here, TEST, TINY, best, '--work-dir', trained, '--show-dir', 'shown',
+        '--cfg-options', *SMALL, *ALONE,
+        'test_evaluator.outfile_prefix=kit/s1')
     log, index = log_of(trained), read_index(INDEX)
     assert (f'protocol: {len(hand_ids(index))} hands of '
             f'{len(hand_ids(index))} samples; setup: s1; split: test') in log
@@ -183,8 +124,8 @@ def test_a_test_tells_its_protocol_and_writes_all_files(
     assert len(json.loads(Path('kit/s1_keypoints.json').read_text())) == len(
         ids)
 
-    call('predict', TINY, best, INDEX, '--out', 'found', '--cfg-options',
-         *SMALL)
+    run(here, 'predict', TINY, best, INDEX, '--out', 'found',
+        '--cfg-options', *SMALL)
     again, predicted = read_hand_poses('found/hpe.txt')
     np.testing.assert_array_equal(again, ids)
     np.testing.assert_allclose(predicted, joints, atol=1e-5)
@@ -194,30 +135,28 @@ def test_a_test_tells_its_protocol_and_writes_all_files(
     np.testing.assert_allclose(poses['t'], written['t'], atol=1e-5)
 
 
-@pytest.mark.usefixtures('here')
-def test_from_predictions_to_pictures(best: Path) -> None:
-    call('predict', TINY, best, INDEX, '--limit', '4', '--pictures', '1',
-         '--out', 'few', '--cfg-options', *SMALL)
+def test_from_predictions_to_pictures(here: Path, best: Path) -> None:
+    run(here, 'predict', TINY, best, INDEX, '--limit', '4', '--pictures',
+        '1', '--out', 'few', '--cfg-options', *SMALL)
     assert not Path('few/hpe.txt').exists()  # it would not be whole
     assert len(list(Path('few/pictures').iterdir())) == 1
-    call('visualize', TINY, 'few', INDEX, '--labels', '--out', 'few.png')
+    run(here, 'visualize', TINY, 'few', INDEX, '--labels', '--out',
+        'few.png')
     assert Path('few.png').stat().st_size > 10_000
-    call('visualize', TINY, 'few', INDEX, '--labels', '--worst', '1',
-         '--by', 'object', '--out', 'worst')
+    run(here, 'visualize', TINY, 'few', INDEX, '--labels', '--worst', '1',
+        '--by', 'object', '--out', 'worst')
     assert list(Path('worst').glob('worst_*.jpg'))
 
 
-@pytest.mark.usefixtures('here')
-def test_a_photograph_without_camera(
-        best: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_photograph_without_camera(here: Path, best: Path) -> None:
     index = read_index(INDEX)
     row = int(np.flatnonzero(index['hand_valid'])[0])
     picture = WORLD / index.file_of(row)
     box = [*map(str, np.asarray(index['bbox_hand'][row]).tolist())]
     for side in ('right', 'left'):
-        call('predict', TINY, best, picture, '--bbox', *box, '--side', side,
-             '--out', side, '--cfg-options', *SMALL)
-        assert 'guessed' in capsys.readouterr().out
+        assert 'guessed' in run(
+            here, 'predict', TINY, best, picture, '--bbox', *box, '--side',
+            side, '--out', side, '--cfg-options', *SMALL)
         found = read_predictions(Path(side))
         assert not found.columns['metric_depth'].any()
         x, y, width, height = found.columns['bbox'][0]
@@ -227,7 +166,7 @@ def test_a_photograph_without_camera(
     assert not np.allclose(*(
         read_predictions(Path(side)).columns['keypoints_cam']
         for side in ('right', 'left')))
-    call('visualize', TINY, 'left', picture, '--out', 'left.png')
+    run(here, 'visualize', TINY, 'left', picture, '--out', 'left.png')
 
 
 @pytest.fixture(scope='module')
@@ -236,13 +175,7 @@ def staged(data: Path) -> Path:
     fields = data / WORLD / 'distance_fields.npz'
     assert make_fields([str(data / WORLD / 'models'), '--resolution', '16',
                         '--out', str(fields)]) == 0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(data)
-        patch.setenv('MMPOSE_EXT_DATA', str(data))
-        deterministic = torch.are_deterministic_algorithms_enabled()
-        train(STAGES, Path('staged'), *IN_STAGES)
-        torch.use_deterministic_algorithms(deterministic)
-    return data / 'staged'
+    return train(data, STAGES, 'staged', *IN_STAGES)
 
 
 def weights(folder: Path, epoch: int) -> dict[str, torch.Tensor]:
@@ -288,14 +221,14 @@ def test_penetration_comes_in_at_the_end(staged: Path) -> None:
     assert rates[-1] == pytest.approx(rates[12] / 5)
 
 
-@pytest.mark.usefixtures('here')
-def test_resumed_in_mid_stage_ends_with_the_same_bits(staged: Path) -> None:
-    again = Path('resumed')
+def test_resumed_in_mid_stage_ends_with_the_same_bits(
+        here: Path, staged: Path) -> None:
+    again = here / 'resumed'
     again.mkdir()
     name = f'epoch_{RESUMED}.pth'
     shutil.copy(staged / name, again)
     (again / 'last_checkpoint').write_text(str(again / name))
-    train(STAGES, again, *IN_STAGES, resume=True)
+    train(here, STAGES, again.name, *IN_STAGES, resume=True)
     one, other = (load_checkpoint(folder / f'epoch_{EPOCHS}.pth')
                   for folder in (staged, again))
     for part in ('state_dict', 'ema_state_dict'):
@@ -304,21 +237,19 @@ def test_resumed_in_mid_stage_ends_with_the_same_bits(staged: Path) -> None:
     assert losses(again) == losses(staged)[2 * RESUMED:]
 
 
-
-def stop_of(kind: type[Exception], *options: str) -> str:
+def stop_of(here: Path, kind: str, *options: str) -> str:
     """The line that a training ends in before it begins."""
-    folder = Path('refused')
+    folder = here / 'refused'
     shutil.rmtree(folder, ignore_errors=True)
-    with pytest.raises(kind) as caught:
-        train(TINY, folder, *SHORT, *options)
+    output = run(here, PACKAGED, TINY, '--work-dir', folder,
+                 '--cfg-options', *SHORT, *options, code=1)
     assert not list(folder.glob('*.pth'))
-    assert 'Epoch(train)' not in log_of(folder)
-    text = str(caught.value)
-    assert '\n' not in text
+    assert 'Epoch(train)' not in output
+    found, text = output.splitlines()[-1].split(': ', 1)
+    assert found.split('.')[-1] == kind
     return text
 
 
-@pytest.mark.usefixtures('here')
 @pytest.mark.parametrize(('option', 'parts'), [
     ('train_dataloader.dataset.subset=wrong',
      ('subset', "('all', 'right', 'close')", "'wrong'")),
@@ -328,14 +259,14 @@ def stop_of(kind: type[Exception], *options: str) -> str:
      ('rotation_frame', 'allocentric or camera', "'world'")),
 ])
 def test_a_wrong_option_stops_before_training(
-        option: str, parts: tuple[str, ...]) -> None:
-    text = stop_of(ValueError, option)
+        here: Path, option: str, parts: tuple[str, ...]) -> None:
+    text = stop_of(here, 'ValueError', option)
     for part in parts:
         assert part in text
 
 
 @pytest.fixture
-def damaged(here: None, tmp_path: Path) -> Path:
+def damaged(here: Path, tmp_path: Path) -> Path:
     """A data root with a copy of the index."""
     for path in WORLD.resolve().iterdir():
         if path.name != 'index':
@@ -344,25 +275,27 @@ def damaged(here: None, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_damaged_index_stops_before_training(damaged: Path) -> None:
+def test_a_damaged_index_stops_before_training(
+        here: Path, damaged: Path) -> None:
     index = damaged / 'index/s1_train.npz'
     with np.load(index) as archive:
         columns = dict(archive)
     columns['K'] *= 2
     np.savez(index, **columns)
-    text = stop_of(DataError, f'train_dataloader.dataset.data_root={damaged}')
+    option = f'train_dataloader.dataset.data_root={damaged}'
+    text = stop_of(here, 'DataError', option)
     for part in (f'{index}: K of row 0: expected a camera of 640 x 480 px',
                  'found fx 1', 'of another resolution'):
         assert part in text
     with index.open('r+b') as stream:
         stream.truncate(index.stat().st_size // 2)
-    text = stop_of(DataError, f'train_dataloader.dataset.data_root={damaged}')
+    text = stop_of(here, 'DataError', option)
     assert text == (f'{index}: archive: expected an .npz (zip) file, found '
                     'one that is cut short')
 
 
 def test_a_missing_picture_stops_before_training(
-        damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        here: Path, damaged: Path) -> None:
     index = read_index(damaged / 'index/s1_train.npz')
     picture = damaged / index.file_of(
         int(np.flatnonzero(index['hand_valid'])[0]))
@@ -372,14 +305,13 @@ def test_a_missing_picture_stops_before_training(
     shutil.copytree(original, subject)
     picture.unlink()
     option = f'train_dataloader.dataset.data_root={damaged}'
-    text = stop_of(DataError, option)
+    text = stop_of(here, 'DataError', option)
     for part in (f'{index.path}: pictures: expected each below {damaged}',
                  f'found no {picture.relative_to(damaged)}',
                  '1 of the', 'are missing'):
         assert part in text
-    capsys.readouterr()
-    assert run_verify('', [str(TINY), '--cfg-options', option]) == 1
-    assert f'error: {text}' in capsys.readouterr().out
+    assert f'error: {text}' in run(
+        here, 'verify_dataset', TINY, '--cfg-options', option, code=1)
 
 
 HANDS = """
@@ -403,32 +335,32 @@ test_evaluator = val_evaluator
 """
 
 
-@pytest.mark.usefixtures('here')
-def test_real_hands_from_annotations_to_pictures(real_data: Path) -> None:
+def test_real_hands_from_annotations_to_pictures(
+        here: Path, real_data: Path) -> None:
     """A network for hands alone, of photographs of different sizes."""
     source = real_data / 'interhand2.6m'
     if not source.is_dir():
         pytest.skip(f'no {source}')
     folder, config = Path('interhand2.6m'), Path('hands.py')
     shutil.copytree(source, folder)
-    assert run_convert('', ['interhand2.6m', str(folder), '--out',
-                            str(folder / 'index')]) == 0
+    run(here, 'convert_dataset', 'interhand2.6m', folder, '--out',
+        folder / 'index')
     index = folder / 'index/interhand2.6m_test.npz'
     hands = len(read_index(index))
     config.write_text(HANDS.format(tiny=str(TINY)))
     options = [*SMALL[:2], *ALONE]
     work_dir = train(
-        config, Path('hands'), *options, 'train_cfg.max_epochs=1',
+        here, config, 'hands', *options, 'train_cfg.max_epochs=1',
         'train_cfg.val_interval=1', f'train_dataloader.batch_size={hands}',
         'default_hooks.checkpoint.interval=1',
         'default_hooks.logger.interval=1')
     assert len(losses(work_dir)) == 1
     assert f'protocol: {hands} hands of {hands} samples' in log_of(work_dir)
-    call('predict', config, work_dir / 'epoch_1.pth', index, '--out',
-         'hands_found', '--cfg-options', *options)
+    run(here, 'predict', config, work_dir / 'epoch_1.pth', index, '--out',
+        'hands_found', '--cfg-options', *options)
     found = read_predictions(Path('hands_found'))
     assert len(found) == hands and found.columns['metric_depth'].all()
     assert 'object_rotations' not in found.columns
-    call('visualize', config, 'hands_found', index, '--labels', '--out',
-         'hands.png')
+    run(here, 'visualize', config, 'hands_found', index, '--labels',
+        '--out', 'hands.png')
     assert Path('hands.png').stat().st_size > 10_000

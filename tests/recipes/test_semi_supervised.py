@@ -13,14 +13,13 @@ from mmpose_ext.synthesis.volumetric import write_world
 from mmpose_ext.volumetric.prediction_files import read_poses_mat
 from mmpose_ext.volumetric.recordings import open_recording
 
-from .commands import ROOT, losses, run
+from .commands import ROOT, losses, run, run_afresh
 
 CONFIGS = ROOT / 'configs/volumetric'
 FIRST = CONFIGS / 'dannce_tiny_synthetic.py'
 SECOND = CONFIGS / 'sdannce_tiny_synthetic.py'
 MOUSE_FIRST = CONFIGS / 'dannce_10-labels_mouse-4cam.py'
 MOUSE_SECOND = CONFIGS / 'sdannce_10-labels_mouse-4cam.py'
-TOOLS = ROOT / 'tools'
 LABELS = 8  # of pairs
 
 SMALL = ['model.data_preprocessor.grid.nvox=16']
@@ -48,7 +47,7 @@ def recording(data: Path) -> Path:
 @pytest.fixture(scope='module')
 def first(data: Path) -> Path:
     """Weights of step 1, of single animals."""
-    run(data, TOOLS / 'train.py', FIRST, '--work-dir', 'first',
+    run(data, 'train', FIRST, '--work-dir', 'first',
         '--cfg-options', *SMALL, *LOGGED, 'val_dataloader.dataset.indices=1')
     return data / 'first/epoch_1.pth'
 
@@ -56,7 +55,7 @@ def first(data: Path) -> Path:
 @pytest.fixture(scope='module')
 def second(data: Path, first: Path) -> tuple[Path, str]:
     """Weights of step 2, and what the training said."""
-    output = run(data, TOOLS / 'train.py', SECOND, '--work-dir', 'second',
+    output = run(data, 'train', SECOND, '--work-dir', 'second',
                  '--cfg-options', *SMALL, *LOGGED, *FEW,
                  f'load_from={first}')
     return data / 'second/epoch_1.pth', output
@@ -82,7 +81,7 @@ def test_the_second_step_starts_from_the_first(
 
 def test_scores_tell_how_steady_the_bones_are(
         data: Path, second: tuple[Path, str]) -> None:
-    output = run(data, TOOLS / 'test.py', SECOND, second[0], '--work-dir',
+    output = run(data, 'test', SECOND, second[0], '--work-dir',
                  'tested', '--cfg-options', *SMALL,
                  'test_dataloader.dataset.indices=2')
     for name in ('MPJPE', 'bone_cv', 'bone_cv_labels'):
@@ -93,7 +92,7 @@ def test_scores_tell_how_steady_the_bones_are(
 def test_two_animals_are_predicted_and_drawn(
         data: Path, second: tuple[Path, str], recording: Path) -> None:
     com = recording / 'com3d.mat'
-    run(data, TOOLS / 'predict.py', SECOND, second[0], recording,
+    run(data, 'predict', SECOND, second[0], recording,
         '--com', com, '--out', 'found', '--cfg-options', *SMALL)
     truth = open_recording(recording, com_file='com3d.mat')
     after, before = (read_poses_mat(data / 'found' / name) for name in (
@@ -107,14 +106,14 @@ def test_two_animals_are_predicted_and_drawn(
     film = read_movement_netcdf(data / 'found/poses.nc')
     assert film.position.shape == shape
     np.testing.assert_allclose(film.position, after.points, rtol=1e-5)
-    run(data, TOOLS / 'visualize.py', SECOND, 'found', recording, '--labels',
+    run(data, 'visualize', SECOND, 'found', recording, '--labels',
         '--out', 'pictures', '--stop', 2)
     assert {path.suffix for path in (data / 'pictures').iterdir()} == {
         '.mp4', '.png'}
 
 
 def test_pictures_show_what_is_labelled_and_what_is_not(data: Path) -> None:
-    run(data, TOOLS / 'browse_dataset.py', SECOND, '--out-dir', 'seen',
+    run(data, 'browse_dataset', SECOND, '--out-dir', 'seen',
         '--number', 2, '--cfg-options', *SMALL, *FEW)
     # two animals of a label, and of what has none in two copies
     assert sorted(path.name for path in (data / 'seen').iterdir()) == [
@@ -124,11 +123,13 @@ def test_pictures_show_what_is_labelled_and_what_is_not(data: Path) -> None:
 
 def test_bones_from_a_file_are_those_of_the_labels(
         data: Path, second: tuple[Path, str]) -> None:
-    output = run(data, '-m', 'mmpose_ext.volumetric.bone_priors', SECOND,
-                 '--out', 'bones.npy', '--cfg-options', *FEW)
+    output = run_afresh(
+        data, '-W', 'error::RuntimeWarning', '-m',
+        'mmpose_ext.volumetric.bone_priors', SECOND, '--out', 'bones.npy',
+        '--cfg-options', *FEW)
     assert "priors='bones.npy'" in output
     assert np.load(data / 'bones.npy').shape == (23, 2)
-    run(data, TOOLS / 'train.py', SECOND, '--work-dir', 'by_file',
+    run(data, 'train', SECOND, '--work-dir', 'by_file',
         '--cfg-options', *SMALL, *LOGGED, *FEW,
         f'load_from={data / "first/epoch_1.pth"}',
         'model.head.pose_losses.bones.priors=bones.npy')
@@ -137,7 +138,7 @@ def test_bones_from_a_file_are_those_of_the_labels(
 
 def test_the_real_mouse_learns_from_ten_labels_and_the_rest(
         data: Path, real_data: Path) -> None:
-    run(data, TOOLS / 'convert_dataset.py', 'anipose',
+    run(data, 'convert_dataset', 'anipose',
         real_data / 'mouse_4cam', '--out', 'mouse_4cam')
     for config, rows, options, steps in (
             (MOUSE_FIRST, '[0,1]', [], 1),
@@ -146,10 +147,23 @@ def test_the_real_mouse_learns_from_ten_labels_and_the_rest(
              [f'load_from={data}/mouse_1/epoch_1.pth',
               'train_dataloader.batch_size=2'], 2)):
         output = run(
-            data, TOOLS / 'train.py', config, '--work-dir', f'mouse_{steps}',
+            data, 'train', config, '--work-dir', f'mouse_{steps}',
             '--cfg-options', *SMALL, *LOGGED,
             f'train_dataloader.dataset.indices={rows}',
             'val_dataloader.dataset.indices=1', *options)
         assert len(losses(data / f'mouse_{steps}')) == steps
     assert 'missing keys' in output and 'loss_consistency' in output
     assert '10 labelled and ' in output
+
+
+def test_settings_of_the_training_tips(data: Path, first: Path) -> None:
+    """A number of unlabelled time points, a cache, a jitter of the middle."""
+    output = run(
+        data, 'train', SECOND, '--work-dir', 'tips', '--cfg-options', *SMALL,
+        *LOGGED, *FEW, f'load_from={first}',
+        'train_dataloader.dataset.unlabelled=4',
+        'train_dataloader.dataset.cache.megabytes=64',
+        'model.data_preprocessor.augment.com_jitter_mm=10.',
+        'val_dataloader=None', 'val_cfg=None', 'val_evaluator=None',
+        'default_hooks.checkpoint.save_best=None')
+    assert re.search(rf'{LABELS} labelled and \d+ unlabelled', output)

@@ -21,7 +21,6 @@ CONFIGS = ROOT / 'configs/volumetric'
 COM = CONFIGS / 'com_tiny_synthetic.py'
 POSES = CONFIGS / 'dannce_tiny_synthetic.py'
 MOUSE = CONFIGS / 'dannce_mouse-4cam.py'
-TOOLS = ROOT / 'tools'
 LABELS = 64  # to train on
 
 # 4 passes find the animal, if not well
@@ -52,9 +51,9 @@ def recording(data: Path) -> Path:
 @pytest.fixture(scope='module')
 def com_file(data: Path, recording: Path) -> Path:
     """Middles that a network found after a short training."""
-    run(data, TOOLS / 'train.py', COM, '--work-dir', 'com', '--cfg-options',
+    run(data, 'train', COM, '--work-dir', 'com', '--cfg-options',
         *COM_RUN)
-    run(data, TOOLS / 'predict.py', COM, 'com/epoch_4.pth', recording,
+    run(data, 'predict', COM, 'com/epoch_4.pth', recording,
         '--out', 'found')
     return data / 'found/com3d.mat'
 
@@ -62,7 +61,7 @@ def com_file(data: Path, recording: Path) -> Path:
 @pytest.fixture(scope='module')
 def trained(data: Path) -> Path:
     """Work directory of a short training for poses."""
-    output = run(data, TOOLS / 'train.py', POSES, '--work-dir', 'poses',
+    output = run(data, 'train', POSES, '--work-dir', 'poses',
                  '--cfg-options', *POSE_RUN)
     assert 'Warning' not in output and 'WARNING' not in output
     # two passes in batches of two
@@ -87,7 +86,7 @@ def test_middles_are_found_at_every_time_point(com_file: Path,
 def test_poses_are_predicted_about_the_middles_found(
         data: Path, trained: Path, com_file: Path, recording: Path) -> None:
     out = com_file.parent
-    run(data, TOOLS / 'predict.py', POSES, trained / 'epoch_2.pth',
+    run(data, 'predict', POSES, trained / 'epoch_2.pth',
         recording, '--com', com_file, '--out', out)
     poses = read_poses_mat(out / 'save_data_AVG.mat')
     middles, used = read_com3d(com_file), read_com3d(out / 'com3d_used.mat')
@@ -99,14 +98,14 @@ def test_poses_are_predicted_about_the_middles_found(
     assert away.max() <= 125  # half of the volume
     film = read_movement_netcdf(out / 'poses.nc')
     np.testing.assert_allclose(film.position, poses.points, rtol=1e-5)
-    run(data, TOOLS / 'visualize.py', POSES, out, recording, '--labels',
+    run(data, 'visualize', POSES, out, recording, '--labels',
         '--out', 'pictures', '--stop', 4)
     names = {path.suffix for path in (data / 'pictures').iterdir()}
     assert '.mp4' in names and names & {'.png', '.jpg'}
 
 
 def test_scores_of_turned_volumes(data: Path, trained: Path) -> None:
-    output = run(data, TOOLS / 'test.py', POSES, trained / 'epoch_2.pth',
+    output = run(data, 'test', POSES, trained / 'epoch_2.pth',
                  '--work-dir', 'tested', '--cfg-options',
                  'test_dataloader.dataset.indices=2',
                  'model.data_preprocessor.grid.nvox=16')
@@ -120,7 +119,7 @@ def test_resumed_run_ends_with_the_same_bits(data: Path,
     again.mkdir()
     shutil.copy(trained / 'epoch_1.pth', again)
     (again / 'last_checkpoint').write_text(str(again / 'epoch_1.pth'))
-    run(data, TOOLS / 'train.py', POSES, '--work-dir', again, '--resume',
+    run(data, 'train', POSES, '--work-dir', again, '--resume',
         '--cfg-options', *POSE_RUN)
     for name, value in weights(trained, 2).items():
         assert torch.equal(weights(again, 2)[name], value), name
@@ -143,11 +142,11 @@ def test_fewer_cameras_start_from_these_weights(data: Path,
 
 def test_real_mouse_from_its_session_to_a_training(data: Path,
                                                    real_data: Path) -> None:
-    run(data, TOOLS / 'convert_dataset.py', 'anipose',
+    run(data, 'convert_dataset', 'anipose',
         real_data / 'mouse_4cam', '--out', 'mouse_4cam')
-    output = run(data, TOOLS / 'verify_dataset.py', MOUSE)
+    output = run(data, 'verify_dataset', MOUSE)
     assert 'no problems' in output
-    run(data, TOOLS / 'train.py', MOUSE, '--work-dir', 'mouse',
+    run(data, 'train', MOUSE, '--work-dir', 'mouse',
         '--cfg-options', 'train_cfg.max_epochs=1',
         'train_dataloader.dataset.indices=8',
         'val_dataloader.dataset.indices=1',

@@ -178,3 +178,24 @@ def test_a_network_takes_as_many_features_as_are_made() -> None:
     build(data_preprocessor=made)
     with pytest.raises(DataError, match='in_channels: expected 12, what'):
         build(data_preprocessor=dict(made, missing='mask'))
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_mixed_precision_ends_with_the_backbone(
+        dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads add up in full precision, in losses and in predictions."""
+    model = build().eval()
+    inputs, samples = batch_of(TASKS)
+    tokens = model.extract_feat(inputs).detach().to(dtype)
+    monkeypatch.setattr(model, 'extract_feat', lambda _: tokens)
+    with torch.autocast('cpu', dtype):
+        losses = model(inputs, samples, mode='loss')
+        found = [sample.pred_instances.logits.clone()
+                 for sample in model(inputs, samples, mode='predict')]
+    exact = tokens.float()
+    monkeypatch.setattr(model, 'extract_feat', lambda _: exact)
+    for name, wanted in model(inputs, samples, mode='loss').items():
+        assert torch.equal(losses[name], wanted), name
+    for logits, sample in zip(found, model(
+            inputs, samples, mode='predict'), strict=True):
+        assert torch.equal(logits, sample.pred_instances.logits)

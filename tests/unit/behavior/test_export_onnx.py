@@ -1,9 +1,7 @@
 """The exported graph against torch."""
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,8 @@ import torch
 from mmengine.config import Config
 
 from mmpose_ext.behavior import export_onnx
-from mmpose_ext.behavior.export_onnx import WindowGraph, compare, export
+from mmpose_ext.behavior.export_onnx import WindowGraph
+from mmpose_ext.onnx_files import compare, export
 from mmpose_ext.registry import MODELS
 from mmpose_ext.storage import DataError
 
@@ -70,49 +69,6 @@ def test_metadata_tells_how_to_use_the_graph(tmp_path: Path) -> None:
     assert meta['window_offset'] == '2'
     assert json.loads(meta['tasks']) == ['cons', 'order', 'multiclass',
                                          'masked']
-
-
-def parse(*words: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    export_onnx.add_arguments(parser)
-    return parser.parse_args(words)
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    torch.save(build().state_dict(), tmp_path / 'c.pth')
-    return tmp_path / 'c.pth'
-
-
-def test_command_writes_the_file_and_says_how_close_it_is(
-        checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = checkpoint.with_name('m.onnx')
-    assert export_onnx.run(Config(dict(model=MODEL)), parse(
-        str(checkpoint), '--out', str(out))) == 0
-    assert out.is_file()
-    assert 'largest differences' in capsys.readouterr().out
-
-
-def test_unequal_graph_is_not_kept(checkpoint: Path,
-                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_onnx, 'TOLERANCE', 0.)
-    out = checkpoint.with_name('m.onnx')
-    with pytest.raises(DataError) as caught:
-        export_onnx.run(Config(dict(model=MODEL)), parse(
-            str(checkpoint), '--out', str(out)))
-    assert caught.value.where == 'parity with torch'
-    assert list(out.parent.iterdir()) == [checkpoint]
-
-
-def test_missing_packages_are_named(checkpoint: Path,
-                                    monkeypatch: pytest.MonkeyPatch,
-                                    capsys: pytest.CaptureFixture[str]
-                                    ) -> None:
-    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    out = checkpoint.with_name('m.onnx')
-    assert export_onnx.run(Config(dict(model=MODEL)), parse(
-        str(checkpoint), '--out', str(out))) == 1
-    assert 'onnxruntime not installed' in capsys.readouterr().err
 
 
 def test_window_size_is_that_of_the_data() -> None:

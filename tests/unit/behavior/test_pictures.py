@@ -7,11 +7,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
 from mmpose_ext.behavior.bouts import find_bouts
-from mmpose_ext.behavior.canvas import OTHER_COLOR, class_colors
+from mmpose_ext.behavior.canvas import (
+    OTHER_COLOR,
+    class_colors,
+    new_figure,
+    write_cells,
+)
+from mmpose_ext.behavior.class_tables import to_table
 from mmpose_ext.behavior.confusion import draw_confusions
 from mmpose_ext.behavior.embedding_map import (
     draw_embedding_map,
@@ -22,7 +29,6 @@ from mmpose_ext.behavior.ethogram import (
     EthogramBlock,
     average_columns,
     draw_ethogram,
-    one_hot,
 )
 from mmpose_ext.behavior.labelled_video import write_labelled
 from mmpose_ext.behavior.motif_pictures import (
@@ -66,7 +72,7 @@ def test_colours_are_different_and_other_is_grey() -> None:
 
 
 def test_columns_of_an_ethogram_are_averages() -> None:
-    labels = one_hot(np.array([0, 0, 1, 1, 1, 0, -1]), 2)
+    labels = to_table(np.array([0, 0, 1, 1, 1, 0, -1]), 2)
     assert average_columns(labels, 10).tolist() == labels.tolist()
     parts = average_columns(labels, 3)
     assert parts.tolist() == [[1, 0], [0, 1], pytest.approx([1 / 3, 1 / 3])]
@@ -74,8 +80,8 @@ def test_columns_of_an_ethogram_are_averages() -> None:
 
 def test_ethogram_shows_as_much_colour_as_there_is_behaviour(
         tmp_path: Path) -> None:
-    half = one_hot(np.repeat([0, 1], 200), 2)
-    tenth = one_hot(np.repeat([0, 1], [40, 360]), 2)
+    half = to_table(np.repeat([0, 1], 200), 2)
+    tenth = to_table(np.repeat([0, 1], [40, 360]), 2)
     shares = []
     for labels in (half, tenth):
         draw_ethogram(tmp_path / 'e.png', [EthogramBlock(
@@ -87,7 +93,7 @@ def test_ethogram_shows_as_much_colour_as_there_is_behaviour(
 
 def test_ethograms_of_several_blocks_and_many_frames(
         tmp_path: Path) -> None:
-    labels = one_hot(np.tile(states(), 50), 3)
+    labels = to_table(np.tile(states(), 50), 3)
     draw_ethogram(tmp_path / 'e.png', [
         EthogramBlock(NAMES, {'truth': labels, 'predicted': labels}),
         EthogramBlock(('a', 'b', 'c'), {'hmm3': labels})])
@@ -139,8 +145,28 @@ def test_statistics_of_motifs_are_drawn(tmp_path: Path) -> None:
         assert cv2.imread(str(tmp_path / f'{name}.png')).std() > 10
 
 
+@pytest.mark.parametrize('colors', ['magma_r', 'Blues'])
+def test_every_cell_can_be_read(colors: str) -> None:
+    """Ink and cell contrast as the guidelines of the W3C ask for."""
+    def luminance(color: str | tuple) -> float:
+        parts = np.array(to_rgb(color))
+        linear = np.where(parts > .04045, ((parts + .055) / 1.055)**2.4,
+                          parts / 12.92)
+        return float(linear @ (.2126, .7152, .0722))
+
+    axis = new_figure(3, 3).subplots()
+    values = np.linspace(0, 1, 20)
+    picture = axis.imshow(values[None], cmap=colors)
+    write_cells(picture, [['', *map(str, range(1, 20))]])
+    assert len(axis.texts) == 19
+    for text in axis.texts:
+        cell, ink = (luminance(color) for color in (
+            picture.cmap(values[int(text.get_text())])[:3], text.get_color()))
+        assert (max(cell, ink) + .05) / (min(cell, ink) + .05) > 3.9
+
+
 def test_examples_are_bouts_of_the_class_that_are_long_enough() -> None:
-    labels = one_hot(states(2000), 3)
+    labels = to_table(states(2000), 3)
     labels[::17] = 0
     bouts = find_bouts(labels, [1000, 1000])
     chosen = choose_bouts(bouts, 1, 5, least=6)
@@ -177,8 +203,7 @@ def test_window_shows_every_animal_and_leaves_out_what_is_missing() -> None:
     window = (.2 * make_store().record(0)[:40, :, :1]
               + .1 * np.random.default_rng(0).random((3, 2))).astype(
                   np.float32)
-    names = (STYLE.individuals, STYLE.keypoints)
-    both = draw_window(window, 'order: is it?\ntruth: yes', names)
+    both = draw_window(window, 'order: is it?\ntruth: yes', STYLE)
     assert both.dtype == np.uint8 and both.shape[2] == 3
 
     def shares(picture: np.ndarray) -> tuple[float, float]:
@@ -187,12 +212,12 @@ def test_window_shows_every_animal_and_leaves_out_what_is_missing() -> None:
 
     assert min(shares(both)) > .005
     window[:, 1] = np.nan
-    alone = draw_window(window)
+    alone = draw_window(window, '', TrackStyle())
     assert shares(alone)[0] > .005
     assert shares(alone)[1] == 0
     window[:] = np.nan
-    assert draw_window(window).std() > 0
-    solid = draw_window(make_store(axes=3).record(0)[:20])
+    assert draw_window(window, '', STYLE).std() > 0
+    solid = draw_window(make_store(axes=3).record(0)[:20], '', STYLE)
     assert solid.std() > 5
 
 
@@ -246,7 +271,7 @@ def test_video_shows_what_is_done(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / 'in.mp4', 25., (160, 120)) as video:
         for _ in range(12):
             video.write(np.full((120, 160, 3), 90, np.uint8))
-    labels = one_hot(np.repeat([0, 1], 5), 2)
+    labels = to_table(np.repeat([0, 1], 5), 2)
     tracks = np.full((10, 2, 3, 2), 60.)
     tracks[:, 1] = np.nan
     write_labelled(tmp_path / 'out.mp4', tmp_path / 'in.mp4',

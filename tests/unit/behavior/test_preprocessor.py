@@ -134,3 +134,13 @@ def test_windows_of_another_layout_are_refused():
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ValueError, match='expected'):
         make(**settings)
+
+
+def test_mixed_precision_moves_no_point():
+    """A training calls it under autocast."""
+    text = 'rotation'
+    with torch.autocast('cpu', torch.bfloat16):
+        found = make()(batch(text))['inputs']
+    plain = make()(batch(text))['inputs']
+    assert torch.equal(found, plain)
+    assert not torch.equal(plain, make()(batch())['inputs'])

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import warnings
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from torch import nn
 
 from mmpose_ext.direction import export_onnx
 from mmpose_ext.direction.angles import wrap
+from mmpose_ext.onnx_files import export
 from mmpose_ext.registry import MODELS
 from mmpose_ext.storage import DataError
 
@@ -62,7 +62,7 @@ def test_graph_computes_what_torch_does(tmp_path: Path, uint8: bool,
     path = tmp_path / 'm.onnx'
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        export_onnx.export(model, path, uint8=uint8)
+        export(export_onnx.DirectionGraph(model, uint8), path)
     graph = onnx.load(str(path))
     assert [entry.version for entry in graph.opset_import
             if entry.domain == ''] == [17]
@@ -84,7 +84,7 @@ def test_graph_computes_what_torch_does(tmp_path: Path, uint8: bool,
 
 
 def test_metadata_tells_how_to_use_the_graph(tmp_path: Path) -> None:
-    export_onnx.export(build(), tmp_path / 'm.onnx')
+    export(export_onnx.DirectionGraph(build()), tmp_path / 'm.onnx')
     session = onnxruntime.InferenceSession(str(tmp_path / 'm.onnx'))
     meta = session.get_modelmeta().custom_metadata_map
     assert meta['size'] == '50'
@@ -134,15 +134,6 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path / 'c.pth'
 
 
-def test_command_writes_the_file_and_says_how_close_it_is(
-        checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = checkpoint.with_name('m.onnx')
-    assert export_onnx.run(Config(dict(model=MODEL)), parse(
-        str(checkpoint), '--out', str(out))) == 0
-    assert out.is_file()
-    assert 'largest differences' in capsys.readouterr().out
-
-
 def test_unequal_graph_is_not_kept(checkpoint: Path,
                                    monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_onnx, 'vector_angle_in_graph',
@@ -166,15 +157,3 @@ def place_points(path: Path) -> None:
     torch.save(model.state_dict(), path)
 
 
-def test_missing_packages_are_named(checkpoint: Path,
-                                    monkeypatch: pytest.MonkeyPatch,
-                                    capsys: pytest.CaptureFixture[str]
-                                    ) -> None:
-    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    out = checkpoint.with_name('m.onnx')
-    assert export_onnx.run(Config(dict(model=MODEL)), parse(
-        str(checkpoint), '--out', str(out))) == 1
-    error = capsys.readouterr().err
-    assert 'onnxruntime not installed' in error
-    assert 'pip install mmpose_ext[export]' in error
-    assert not out.exists()

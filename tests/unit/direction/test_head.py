@@ -92,3 +92,19 @@ def test_likelihood_needs_sigma():
         loss=dict(type='mmpose_ext.DirectionLikelihoodLoss'))
     with pytest.raises(ValueError, match='predict_sigma'):
         head.loss((torch.zeros(2, 2, 3, 3), ), samples(2, split=False))
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('head', [
+    heatmap_head(), DirectionRegressionHead(3, (50, 50), CODEC)])
+def test_mixed_precision_moves_no_point(head, dtype):
+    """Nor the loss: only what the backbone gives is rounded."""
+    feats = torch.randn(2, 3, 50, 50).to(dtype)
+    with torch.autocast('cpu', dtype):
+        points, sigma = head.estimate((feats, ))
+        loss = head.loss((feats, ), samples(2, False))['loss_points']
+    wanted, _ = head.estimate((feats.float(), ))
+    assert points.dtype == sigma.dtype == torch.float32
+    assert torch.equal(points, wanted)
+    assert torch.equal(loss, head.loss(
+        (feats.float(), ), samples(2, False))['loss_points'])

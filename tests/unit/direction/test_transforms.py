@@ -130,3 +130,13 @@ def test_noise_has_the_asked_strength():
     sigma = changed.flatten(1).std(1) * 255
     assert sigma.max().item() == pytest.approx(4., rel=.1)
     assert sigma.mean().item() == pytest.approx(2., rel=.15)
+
+
+def test_mixed_precision_changes_nothing():
+    """A training calls it under autocast."""
+    points = 15 + 20 * torch.rand(8, 3, 2)
+    images = dots(points[:, 0])
+    plain = augment(images, points, seeds(8))
+    with torch.autocast('cpu', torch.bfloat16):
+        found = augment(images, points, seeds(8))
+    assert all(map(torch.equal, found, plain))

@@ -128,6 +128,16 @@ def test_a_comparison_has_the_truth_on_the_left() -> None:
     assert pixel(drawn, place - (12, 0))[2] > 200
 
 
+def test_a_comparison_leaves_out_points_without_a_truth() -> None:
+    truth, found = spread(), spread() + (12, 0)
+    truth[0, 3] = np.nan
+    without = found.copy()
+    without[0, 3] = np.nan
+    np.testing.assert_array_equal(
+        draw_comparison(canvas(), truth, found, height=300),
+        draw_comparison(canvas(), truth, without, height=300))
+
+
 def test_bars_are_as_long_as_the_errors() -> None:
     errors = np.full(26, np.nan)
     errors[[1, 2]] = 2, 4

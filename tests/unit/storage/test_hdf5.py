@@ -70,3 +70,10 @@ def test_a_heap_without_end_is_refused(tmp_path, refused, content):
     path.write_bytes(damaged)
     with refused('file'), open_hdf5(path):
         pytest.fail('opened')
+
+
+def test_more_than_the_memory_holds_is_refused(path, refused):
+    with h5py.File(path, 'r+') as file:
+        file.create_dataset('huge', (2**50, ), 'f8', chunks=(1, ))
+    with refused('file'), open_hdf5(path) as file:
+        read_dataset(file, 'huge', path)

@@ -263,7 +263,7 @@ CASES: dict[str, tuple[Callable, Callable, tuple[str, ...]]] = {
         ('model.head.refiner.skeleton', 'rat32')),
     'channels of another backbone': (
         nothing, put(f'{HEAD}.in_channels', (16, 4)),
-        ('model.head.in_channels', 'expected 12', 'found 20')),
+        ('model.head.in_channels', '(8, 4)', 'found (16, 4)')),
     'a loss of points before no graph': (
         nothing, together(drop(f'{HEAD}.refiner'), put(
             f'{HEAD}.initial_loss', dict(type='mmpose_ext.DannceL1Loss'))),
@@ -302,6 +302,9 @@ CASES: dict[str, tuple[Callable, Callable, tuple[str, ...]]] = {
     'unlabelled in a test': (
         nothing, data(test_mode=True), ('unlabelled', 'training')),
     # batches
+    'a camera too few': (
+        nothing, put('model.backbone.num_views', 4),
+        ('expected 4 views of 3', 'found 9')),
     'a mix without unlabelled': (
         nothing, data(unlabelled=None),
         ('expected unlabelled time points', "unlabelled='equal'")),

@@ -127,3 +127,31 @@ def test_a_graph_between_animals_needs_them_turned_alike(together):
     else:
         with pytest.raises(DataError, match='together: expected True'):
             build()
+
+
+@pytest.mark.parametrize('part, change, message', [
+    ('head', dict(in_channels=8), r'in_channels: expected the last of '
+     r'\(8, 4\).* found \(8,\)'),
+    ('head', dict(in_channels=(16, 8, 4)), 'in_channels'),
+    ('backbone', dict(num_views=3), '3 views of 3, found 6'),
+    ('data_preprocessor', dict(mono=True), '2 views of 3, found 2'),
+    ('data_preprocessor', dict(grid=dict(vmin=-40., vmax=40., nvox=6)),
+     'a multiple of 4, found 6'),
+    (None, {}, None)])
+def test_parts_that_do_not_fit_together_are_refused_at_once(part, change,
+                                                            message):
+    parts = dict(
+        type='mmpose_ext.DannceEstimator',
+        data_preprocessor=dict(
+            type='mmpose_ext.VolumetricDataPreprocessor', num_views=VIEWS,
+            grid=dict(vmin=-40., vmax=40., nvox=8)),
+        backbone=dict(type='mmpose_ext.DannceUNet', num_views=VIEWS,
+                      size=(4, 8, 8)),
+        head=dict(type='mmpose_ext.DannceExpectationHead', in_channels=4,
+                  num_keypoints=KEYPOINTS))
+    if part is None:
+        MODELS.build(parts)
+        return
+    parts[part].update(change)
+    with pytest.raises(DataError, match=message):
+        MODELS.build(parts)

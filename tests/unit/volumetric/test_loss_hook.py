@@ -30,6 +30,9 @@ NAMES = ('head', 'kneeL', 'kneeR')
 class LabelledToy(Dataset):
     """Poses of a size, without pictures."""
 
+    chunk_length = num_individuals = 1
+    recordings = (SimpleNamespace(cameras=range(4)), )
+
     def __init__(self, size: float, count: int = 4,
                  names: tuple[str, ...] = NAMES) -> None:
         self.data_root = f'size{size:g}'
@@ -66,8 +69,8 @@ def runner_of(model: nn.Module, dataset: Dataset) -> SimpleNamespace:
         model=model, cfg=Config(), lines=lines,
         logger=SimpleNamespace(info=lines.append),
         train_dataloader=SimpleNamespace(
-            dataset=dataset, sampler=DannceMixSampler.__new__(
-                DannceMixSampler)))
+            dataset=dataset, batch_size=6,
+            sampler=DannceMixSampler.__new__(DannceMixSampler)))
 
 
 def run(model: nn.Module, dataset: Dataset) -> list[str]:
@@ -153,8 +156,7 @@ def test_a_loss_that_would_always_be_0_is_refused(loss, setting):
         model.data_preprocessor = SimpleNamespace(
             copies=SimpleNamespace(labelled=1, unlabelled=copies))
         dataset = LabelledToy(10.)
-        dataset.chunk_length = found.get('chunk_length', 1)
-        dataset.num_individuals = found.get('num_individuals', 1)
+        vars(dataset).update(found)
         if found:
             run(model, dataset)
         else:
@@ -170,3 +172,24 @@ def test_runs_of_frames_need_a_sampler_that_keeps_them_together():
     runner.train_dataloader.sampler = object()
     with pytest.raises(DataError, match='sampler: expected .*MixSampler'):
         DannceLossHook().before_train(runner)
+
+
+def test_a_batch_that_tears_runs_of_frames_is_refused_before_training():
+    dataset = LabelledToy(10.)
+    dataset.chunk_length = 4
+    with pytest.raises(DataError, match='multiple of chunk_length=4, found 6'):
+        run(nn.Module(), dataset)
+
+
+def test_a_network_for_other_cameras_is_refused_before_training():
+    model = MODELS.build(dict(
+        type='mmpose_ext.DannceEstimator',
+        data_preprocessor=dict(
+            type='mmpose_ext.VolumetricDataPreprocessor',
+            grid=dict(vmin=-40., vmax=40., nvox=8)),
+        backbone=dict(type='mmpose_ext.DannceUNet', num_views=3,
+                      size=(4, 4)),
+        head=dict(type='mmpose_ext.DannceExpectationHead', in_channels=4,
+                  num_keypoints=3)))
+    with pytest.raises(DataError, match='expected 3 views of 3, found 12'):
+        run(model, LabelledToy(10.))

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mmengine.runner.runner import _SlicedDataset
 
 from mmpose_ext.storage import DataError
 from mmpose_ext.training.draws import Draw
@@ -109,6 +110,27 @@ def test_too_few_labels_are_shown_twice_rather_than_leave_a_process_out():
     found = np.array(list(sampler))
     assert len(found) == 6
     assert set(found[found < 3]) == {0, 1, 2}
+
+
+def test_num_batch_per_epoch_ends_an_epoch_and_all_are_seen_over_several():
+    """MMEngine cuts the data set to so many samples."""
+    sampler = DannceMixSampler(
+        _SlicedDataset(dataset(6, 10), 5), (1, 1), seed=0)
+    assert len(sampler) == len(list(sampler)) == 4  # two whole turns
+    seen = set()
+    for epoch in range(20):
+        sampler.set_epoch(epoch)
+        found = np.array(list(sampler))
+        assert (found.reshape(-1, 2) < 6).tolist() == [[True, False]] * 2
+        seen.update(found.tolist())
+    assert seen == set(range(16))
+    # more than an epoch has changes nothing
+    assert len(DannceMixSampler(_SlicedDataset(dataset(), 99))) == 12
+
+
+def test_an_epoch_of_less_than_a_turn_is_refused():
+    with pytest.raises(DataError, match='num_batch_per_epoch'):
+        DannceMixSampler(_SlicedDataset(dataset(), 3), (1, 3))
 
 
 @pytest.mark.parametrize('labelled, unlabelled, kind', [

@@ -147,12 +147,6 @@ def test_levels_are_counted_from_the_finest():
                                graph(feats[1:], mean, OFFSETS))
 
 
-def test_channels_that_the_backbone_has_not_are_named():
-    feats, mean = draw()
-    with pytest.raises(DataError, match='in_channels: expected 12.*found 9'):
-        build(in_channels=(5, 4))(feats, mean, OFFSETS)
-
-
 def test_animals_are_by_themselves_unless_asked_for():
     graph = awake(build())
     feats, mean = draw()

@@ -1,21 +1,33 @@
 """The network against the plain one, and what a step costs."""
 import math
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 
 from mmpose_ext.storage import DataError
+from mmpose_ext.training.benchmark_figures import Session
 from mmpose_ext.volumetric import step_cost
 from mmpose_ext.volumetric.benchmark import (
+    DannceBenchmark,
     _network_of,
     _refiner_of,
-    draw_scaling,
 )
 
 GRAPH = dict(type='mmpose_ext.DanncePoseGraph', skeleton='rat23', hidden=8,
              layers=1, fuse_channels=8)
+
+
+class Volumes(torch.nn.Module):
+    """A network and a head, which get three volumes."""
+
+    def __init__(self, backbone, head):
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def data_preprocessor(self, batch, training):
+        return dict(inputs=dict(volumes=torch.zeros(3, 6, 8, 8, 8)))
 
 
 def config(refiner=None, **backbone):
@@ -85,20 +97,34 @@ def test_network_that_has_no_plain_form_is_refused(option):
         _network_of(config(**option))
 
 
-def test_scaling_is_drawn(tmp_path):
-    figures = step_cost.measure_scaling((4, 8), 2, (4, 8), (1, 2), 1)
-    assert set(figures) == {'step', 'building'}
-    assert set(figures['building']['nvox']) == {'4', '8'}
-    draw_scaling(figures, tmp_path / 'scaling.png')
-    assert (tmp_path / 'scaling.png').stat().st_size > 5000
+def test_scaling_changes_what_the_network_is_given():
+    changed = config()
+    axes = DannceBenchmark().axes(changed)
+    assert list(axes) == ['voxels', 'views', 'batch']
+    axes['voxels'].apply(changed, 16)
+    axes['views'].apply(changed, 3)
+    preprocessor = changed.model.data_preprocessor
+    assert (preprocessor.grid.nvox, preprocessor.num_views) == (16, 3)
+    assert changed.model.backbone.num_views == 3
+    # a network of four levels halves the volume three times
+    assert all(value % 8 == 0 for value in axes['voxels'].values)
 
 
-def test_cameras_of_the_ring_see_its_middle_in_the_middle():
-    ring = step_cost.ring_of_cameras(5)
-    for rotation, translation in zip(ring.rotations, ring.translations,
-                                     strict=True):
-        assert math.isclose(np.linalg.det(rotation), 1.)
-        np.testing.assert_allclose(translation, [0., 0., 1000.])
-    volume = step_cost.make_building(5, 4)()
-    assert volume.shape == (15, 4, 4, 4)
-    np.testing.assert_allclose(volume, 99 / 127.5 - 1, atol=1e-6)
+def test_operations_of_a_volume_are_counted():
+    network, head = step_cost.make_networks(2, 3, (4, 8), 5)
+    model = Volumes(network, head)
+    runner = SimpleNamespace(model=model)
+    found = DannceBenchmark().count_complexity(Session(runner, None, 3))
+    convolutions = [
+        (module.weight.numel(), 8 if 'enc1' in name or 'dec1' in name
+         or 'final' in name else 4)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Conv3d)]
+    macs = sum(weights * side**3 for weights, side in convolutions)
+    # a weight of a transposed convolution meets every voxel at its input
+    macs += sum(module.weight.numel() * 4**3 for module in model.modules()
+                if isinstance(module, torch.nn.ConvTranspose3d))
+    assert found['macs'] == macs
+    assert found['flops'] == 2 * macs
+    assert found['volumes_a_batch'] == 3
+    assert next(model.parameters()).device.type == 'cpu'

@@ -158,6 +158,13 @@ def test_hidden_labels_are_not_seen(root):
     assert len(build(root, num_labels=3)) == 3
 
 
+def test_labels_come_first_in_whatever_order_samples_are_named(root):
+    dataset = build(root, unlabelled='all', indices=[12, 1, 9, 0])
+    assert dataset.num_labelled == 2
+    assert [np.isfinite(dataset.get_data_info(i)['keypoints']).any()
+            for i in range(4)] == [True, True, False, False]
+
+
 def test_training_never_looks_at_the_test_s_stretch_of_time(root):
     rule = dict(test=[[0, 2]], train=[[2, 4]])
     train = build(root, split='train', split_by=rule, unlabelled='all')

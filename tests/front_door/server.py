@@ -2,8 +2,8 @@
 
 Imports the stack once and then forks for every request, a line of JSON on
 the standard input: ``argv`` of a script, and for each process that shall run
-it at the same time its ``env``. The answer is a line with the exit codes;
-negative ones are signals.
+it at the same time its environment. The answer is a line with the exit code of
+each, negative for a signal, and the seconds after which it ended.
 """
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from typing import Any, NoReturn
 def main(modules: list[str]) -> None:
     for module in modules:
         importlib.import_module(module)
+    # long configs take a second to be laid out
+    importlib.import_module('mmengine.config.config').FormatCode = (
+        lambda text, **_: (text, False))
     answers = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)  # what a library prints must not look like an answer
     print('ready', file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         children = [_fork(request, env) for env in request['processes']]
-        codes = _wait(children, time.monotonic() + request['timeout'])
-        print(json.dumps(codes), file=answers, flush=True)
+        ends = _wait(children, request['timeout'])
+        print(json.dumps(ends), file=answers, flush=True)
 
 
 def _fork(request: dict[str, Any], env: dict[str, str]) -> int:
@@ -44,7 +47,9 @@ def _run(request: dict[str, Any], env: dict[str, str]) -> NoReturn:
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        sys.stdout.reconfigure(line_buffering=True)  # in step with errors
         os.chdir(request['folder'])
+        os.environ.clear()
         os.environ.update(env)
         sys.argv = request['argv']
         # the import of the package does this, in a process of its own
@@ -53,7 +58,10 @@ def _run(request: dict[str, Any], env: dict[str, str]) -> NoReturn:
         runpy.run_path(sys.argv[0], run_name='__main__')
         code = 0
     except SystemExit as exit_:
-        code = exit_.code if isinstance(exit_.code, int) else 1
+        code = exit_.code or 0
+        if not isinstance(code, int):
+            print(code, file=sys.stderr)
+            code = 1
     except BaseException:
         traceback.print_exc()
     finally:
@@ -62,19 +70,21 @@ def _run(request: dict[str, Any], env: dict[str, str]) -> NoReturn:
         os._exit(code)
 
 
-def _wait(children: list[int], deadline: float) -> list[int]:
-    codes: dict[int, int] = {}
-    while len(codes) < len(children):
+def _wait(children: list[int], timeout: float) -> list[tuple[int, float]]:
+    ends: dict[int, tuple[int, float]] = {}
+    start = time.monotonic()
+    while len(ends) < len(children):
+        seconds = time.monotonic() - start
         for child in children:
-            if child in codes:
+            if child in ends:
                 continue
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
-                codes[child] = os.waitstatus_to_exitcode(status)
-            elif time.monotonic() > deadline:
+                ends[child] = os.waitstatus_to_exitcode(status), seconds
+            elif seconds > timeout:
                 os.kill(child, 9)
         time.sleep(.02)
-    return [codes[child] for child in children]
+    return [ends[child] for child in children]
 
 
 if __name__ == '__main__':
