@@ -15,7 +15,12 @@ from mmpose_ext.equine.crop_cache import CropCache
 from mmpose_ext.equine.horse26 import METAINFO_FILE
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError, check_images
-from mmpose_ext.training import Draw, draw_seeds, seeded_generators
+from mmpose_ext.training import (
+    Draw,
+    draw_seeds,
+    seeded_generators,
+    telling_of_picture,
+)
 
 
 @DATASETS.register_module()
@@ -86,13 +91,8 @@ class HorsePoseDataset(BaseCocoStyleDataset):
             self.cache.check_pipeline(self.pipeline)
             info = self.cache.load(info)
         info['dataset'] = self  # for transforms that mix several samples
-        try:
+        with telling_of_picture(info['img_path']):
             return self.pipeline(info)
-        except AssertionError as error:
-            if 'occurs when loading' not in str(error):
-                raise  # none of MMPose's LoadImage
-            raise DataError(info['img_path'], 'file', 'a readable picture',
-                            'none, or a damaged one') from error
 
     def __getitem__(self, idx: int) -> Any:
         if not (self.test_mode or isinstance(idx, Draw)):

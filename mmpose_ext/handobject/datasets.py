@@ -236,7 +236,8 @@ class HandObjectDataset(Dataset):
             info = self.cache.load(int(idx), info)
         if 'img' not in info:
             check_whole(info['img_path'])
-        return self.pipeline(info)
+        with telling_of_picture(info['img_path']):
+            return self.pipeline(info)
 
     def __len__(self) -> int:
         self.full_init()

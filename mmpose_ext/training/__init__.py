@@ -37,6 +37,7 @@ from mmpose_ext.training.loading import (
     choose_device,
     keypoint_names,
     load_whole,
+    telling_of_picture,
 )
 from mmpose_ext.training.loss_weights import LossWeightHook
 from mmpose_ext.training.memory_format import ChannelsLastHook
@@ -88,5 +89,5 @@ __all__ = [
     'hashed_uniform', 'in_batches', 'keypoint_names', 'load_whole',
     'log_parameter_table', 'naming_hint', 'origin_table', 'parameter_table',
     'pass_batch', 'require_loaded', 'seed_generators', 'seeded_generators',
-    'select_parameters', 'state_of', 'text_table'
+    'select_parameters', 'state_of', 'telling_of_picture', 'text_table'
 ]

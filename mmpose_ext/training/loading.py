@@ -101,6 +101,25 @@ def load_whole(model: nn.Module, checkpoint: str | Path,
 
 
 @contextlib.contextmanager
+def telling_of_picture(path: str | Path) -> Iterator[None]:
+    """Let a picture that MMPose's ``LoadImage`` cannot read be one error.
+
+    Args:
+        path (str | Path): The picture that is loaded in the body.
+
+    Raises:
+        DataError: With ``where`` 'file'.
+    """
+    try:
+        yield
+    except AssertionError as error:
+        if 'occurs when loading' not in str(error):
+            raise
+        raise DataError(path, 'file', 'a readable picture',
+                        'none, or a damaged one') from error
+
+
+@contextlib.contextmanager
 def without_log() -> Iterator[None]:
     """Let data sets and models be built without a word in the log.
 

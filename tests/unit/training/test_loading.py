@@ -16,6 +16,7 @@ from mmpose_ext.training import (
     choose_device,
     keypoint_names,
     load_whole,
+    telling_of_picture,
 )
 
 
@@ -115,3 +116,15 @@ def test_weights_of_another_kind_are_refused(tmp_path: Path,
     torch.save(content, path)
     with pytest.raises(DataError, match='weights|file'):
         load_whole(nn.Linear(2, 1), path, Config())
+
+
+def test_a_damaged_picture_is_one_error(tmp_path: Path) -> None:
+    from mmpose.datasets.transforms import LoadImage
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(b'no picture')
+    with pytest.raises(DataError, match='a.jpg: file'), (
+            telling_of_picture(path)):
+        LoadImage()(dict(img_path=str(path)))
+    with pytest.raises(AssertionError, match='another'), (
+            telling_of_picture(path)):
+        raise AssertionError('another')
