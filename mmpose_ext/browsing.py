@@ -12,12 +12,11 @@ from rich.console import Console
 from rich.progress import track
 
 from mmpose_ext.drawing import contact_sheet, write_picture
+from mmpose_ext.splits import PARTS
 from mmpose_ext.storage import DataError
 
 Array = np.ndarray
 Item = TypeVar('Item')
-
-SPLITS = ('train', 'val', 'test')
 
 
 def add_browse_arguments(parser: ArgumentParser, number: int,
@@ -31,7 +30,7 @@ def add_browse_arguments(parser: ArgumentParser, number: int,
     """
     parser.add_argument('--out-dir', type=Path, required=True,
                         help='folder for the pictures')
-    parser.add_argument('--split', choices=SPLITS, default='train',
+    parser.add_argument('--split', choices=PARTS, default='train',
                         help='default: train')
     parser.add_argument('--number', type=int, default=number,
                         help=f'{what} (default: {number})')

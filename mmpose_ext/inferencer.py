@@ -9,7 +9,6 @@ means something else.
 from __future__ import annotations
 
 import argparse
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -24,7 +23,7 @@ from torch import nn
 
 from mmpose_ext.families import family_module, family_names, family_of
 from mmpose_ext.layout import project_root
-from mmpose_ext.storage import DataError
+from mmpose_ext.storage import DataError, close_matches
 from mmpose_ext.stored_config import config_of
 from mmpose_ext.training import choose_device
 
@@ -222,11 +221,10 @@ def find_config(config: Config | str | PathLike[str]) -> Config:
             (project_root() / 'configs').rglob('*.py'))
             if '_base_' not in file.parts}
         if str(config) not in shipped:
-            near = difflib.get_close_matches(str(config), shipped)
             raise DataError(
                 config, 'config', 'a .py file, or the name of a config of '
                 'this package', 'neither',
-                f'did you mean {" or ".join(near)}?' if near else '')
+                close_matches(str(config), shipped))
         path = shipped[str(config)]
     try:
         return Config.fromfile(path)

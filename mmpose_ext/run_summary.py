@@ -5,7 +5,6 @@ that a monitor need not wait.
 """
 from __future__ import annotations
 
-import difflib
 import math
 import statistics
 import time
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmpose_ext.drawing.curves import Best, learning_rates_of
-from mmpose_ext.storage.errors import DataError
+from mmpose_ext.storage.errors import DataError, close_matches
 from mmpose_ext.storage.run_config import look_up
 from mmpose_ext.storage.run_log import EMA, Record, RunLog, figures_of
 
@@ -190,10 +189,8 @@ def choose_metric(log: RunLog,
     rules = hook.get('rule')
     rules = rules if isinstance(rules, list) else [rules] * len(kept)
     if wanted is not None and wanted not in names:
-        near = difflib.get_close_matches(wanted, names, n=1)
         raise DataError(log.path, '--metric', f'one of {", ".join(names)}',
-                        repr(wanted), f'did you mean {near[0]}?' if near
-                        else '')
+                        repr(wanted), close_matches(wanted, names))
     plain = [name for name in names
              if not name.endswith(('_trivial', '_low', '_high'))]
     choice = [wanted, *kept, _USUAL, *plain]

@@ -1,5 +1,5 @@
 # 16 synthetic pairs of mice, 48,000 frames, to tell apart four kinds of
-# windows: about four CPU-minutes.
+# windows: two CPU-minutes.
 # Make the data by `python tools/synthesize.py behavior`.
 _base_ = ['_base_/small.py', '../_base_/schedules/adamw_warm_10e.py']
 data_root = '{{$MMPOSE_EXT_DATA:data}}/synthetic/behavior'

@@ -11,6 +11,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -188,7 +189,7 @@ def _nothing(parser: ArgumentParser) -> None:
 
 
 def _points_converter(text: str, endings: tuple[str, ...],
-                      read: Callable) -> Converter:
+                      read: Callable[..., Any]) -> Converter:
     return Converter(
         text, functools.partial(accepts_tracks, endings, read), _add_options,
         functools.partial(_convert,

@@ -1,6 +1,8 @@
 """A convolutional network that reads windows of pose tracks."""
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -67,7 +69,7 @@ class LisbetTCN(BaseModule):
                  dilation_base: int = 16,
                  dropout: float = 0.,
                  frozen_stages: int = -1,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(init_cfg)
         self.in_channels, self.embed_dims = in_channels, embed_dims
         widths = [in_channels, *[hidden_channels] * (num_blocks - 1),

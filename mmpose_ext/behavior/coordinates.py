@@ -1,7 +1,6 @@
 """Choosing, ordering and renaming individuals, axes and keypoints."""
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmpose_ext.storage import DataError, PoseTracks
+from mmpose_ext.storage import DataError, PoseTracks, close_matches
 
 # in the order in which the fields of a text stand
 FIELDS = ('individuals', 'axes', 'keypoints')
@@ -185,11 +184,10 @@ def _split_fields(text: str | Sequence[str] | Mapping[str, Any],
     if isinstance(text, Mapping):
         for field in text:
             if field not in FIELDS:
-                near = difflib.get_close_matches(str(field), FIELDS, 1)
-                hint = f'; did you mean {near[0]}?' if near else ''
-                raise ValueError(f'{option}: expected the keys '
-                                 f'{", ".join(FIELDS)}, found {field!r}'
-                                 f'{hint}')
+                near = close_matches(str(field), FIELDS)
+                raise ValueError(
+                    f'{option}: expected the keys {", ".join(FIELDS)}, found '
+                    f'{field!r}' + (f'; {near}' if near else ''))
         return dict(text)
     if not isinstance(text, str):  # what --cfg-options makes of it
         text = ','.join(text)
@@ -222,8 +220,6 @@ def _check_known(tracks: ChosenTracks, where: str, names: Sequence[str],
                  present: Sequence[str]) -> None:
     for name in names:
         if name not in present:
-            near = difflib.get_close_matches(name, present, 2)
             raise DataError(
                 tracks.source, where, f'one of {", ".join(present)}',
-                repr(name),
-                f'did you mean {" or ".join(near)}?' if near else '')
+                repr(name), close_matches(name, present))

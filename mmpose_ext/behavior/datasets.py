@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import binascii
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,12 +29,13 @@ from mmpose_ext.behavior.published import (
 )
 from mmpose_ext.behavior.published_augmentation import PublishedAugmentations
 from mmpose_ext.behavior.records import RecordOptions, load_tracks
-from mmpose_ext.behavior.split import PARTS, SplitRule, split_store
+from mmpose_ext.behavior.split import SplitRule, split_store
 from mmpose_ext.behavior.tasks import TASKS, TaskWindows
 from mmpose_ext.behavior.track_store import TrackStore, check_exclusive
 from mmpose_ext.behavior.windows import WindowShape
 from mmpose_ext.registry import DATASETS, TASK_UTILS
-from mmpose_ext.storage import DataError
+from mmpose_ext.splits import PARTS
+from mmpose_ext.storage import DataError, close_matches
 from mmpose_ext.training import Draw, draw_seeds, hash_words, hashed_uniform
 
 Array = np.ndarray
@@ -44,7 +44,7 @@ _IDENTITY_STREAM = 7  # apart from those of tasks
 
 
 @DATASETS.register_module()
-class LisbetWindowDataset(Dataset):
+class LisbetWindowDataset(Dataset[Any]):
     """Questions about windows of tracks; nothing is made before it is asked.
 
     One item is one question of each task, so the batch size counts windows a
@@ -104,14 +104,14 @@ class LisbetWindowDataset(Dataset):
                  fps_scaling: float | str = 1.,
                  model_fps: float | None = None,
                  split: str = 'all',
-                 split_by: dict | None = None,
+                 split_by: dict[str, Any] | None = None,
                  stride: int = 1,
                  augmentation: str | Sequence[str] = '',
                  flip_pairs: Sequence[Sequence[str]] | None = None,
-                 parity: bool | dict = False,
+                 parity: bool | dict[str, Any] = False,
                  test_mode: bool = False,
                  cache_dir: str | None = None,
-                 metainfo: dict | None = None,
+                 metainfo: dict[str, Any] | None = None,
                  **record_options: Any) -> None:
         check_names(record_options, RecordOptions.names(), 'data set')
         if stride < 1:
@@ -135,7 +135,7 @@ class LisbetWindowDataset(Dataset):
                               **(metainfo or {}))
         print_log(f'{store.source} [{split}]: {self.describe()}', 'current')
 
-    def _set_tasks(self, settings: dict[str, dict]) -> None:
+    def _set_tasks(self, settings: dict[str, dict[str, Any]]) -> None:
         self.tasks: dict[str, Any] = {}
         self._grounds: dict[str, WindowGround] = {}
         seeds = self.published and named_seeds(self.published.seed,
@@ -168,7 +168,7 @@ class LisbetWindowDataset(Dataset):
                             'none')
 
     @property
-    def metainfo(self) -> dict:
+    def metainfo(self) -> dict[str, Any]:
         """What weights need to know to be used: names, window, tasks."""
         return self._metainfo
 
@@ -296,7 +296,7 @@ class LisbetWindowDataset(Dataset):
                 f'{", ".join(self.tasks)}')
 
     def _describe(self, options: RecordOptions,
-                  settings: dict[str, dict]) -> dict[str, Any]:
+                  settings: dict[str, dict[str, Any]]) -> dict[str, Any]:
         store, shape = self.store, self.shape
         names = list(store.keypoints)
         counts = (None if store.labels is None else np.sum([
@@ -321,7 +321,7 @@ class LisbetWindowDataset(Dataset):
 
 
 def choose_part(store: TrackStore, split: str,
-                split_by: dict | None) -> TrackStore:
+                split_by: dict[str, Any] | None) -> TrackStore:
     """The records, or stretches of them, of a part of a data set.
 
     Raises:
@@ -339,7 +339,7 @@ def choose_part(store: TrackStore, split: str,
 
 def read_tasks(tasks: str | Sequence[str],
                settings: Mapping[str, Any] | None = None
-               ) -> dict[str, dict]:
+               ) -> dict[str, dict[str, Any]]:
     """Settings of tasks by name.
 
     Args:
@@ -370,14 +370,14 @@ def check_names(names: Sequence[str] | Mapping[str, Any],
     """Refuse names that nothing reads.
 
     Raises:
-        ValueError: Proposes the closest name.
+        ValueError: Proposes the closest names.
     """
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            advice = f', did you mean {near[0]!r}?' if near else ''
-            raise ValueError(f'{what}: expected one of {", ".join(known)}, '
-                             f'found {name!r}{advice}')
+            near = close_matches(name, known)
+            raise ValueError(
+                f'{what}: expected one of {", ".join(known)}, found {name!r}'
+                + (f'; {near}' if near else ''))
 
 
 def find_factors(store: TrackStore, scaling: float | str,

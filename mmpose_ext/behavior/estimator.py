@@ -47,13 +47,13 @@ class LisbetModel(BaseModel):
     """
 
     def __init__(self,
-                 backbone: dict,
-                 heads: Mapping[str, dict] | None = None,
+                 backbone: dict[str, Any],
+                 heads: Mapping[str, dict[str, Any]] | None = None,
                  window_offset: int = 0,
                  loss_weights: Mapping[str, float] | None = None,
                  weighting: str = 'fixed',
-                 data_preprocessor: dict | nn.Module | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 data_preprocessor: dict[str, Any] | nn.Module | None = None,
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(data_preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
         _check_channels(self.data_preprocessor, self.backbone)
@@ -69,7 +69,8 @@ class LisbetModel(BaseModel):
                               for task in self.heads})
             if weighting == 'uncertainty' else None)
 
-    def forward(self, inputs: Tensor, data_samples: Sequence | None = None,
+    def forward(self, inputs: Tensor,
+                data_samples: Sequence[Any] | None = None,
                 mode: str = 'tensor') -> Any:
         """Run the model as MMEngine's loops do.
 
@@ -105,7 +106,7 @@ class LisbetModel(BaseModel):
         return tokens
 
     def loss(self, inputs: Tensor,
-             data_samples: Sequence) -> dict[str, Tensor]:
+             data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """See :meth:`forward`."""
         tasks = [sample.metainfo['task'] for sample in data_samples]
         if set(tasks) != set(self.heads):
@@ -125,7 +126,8 @@ class LisbetModel(BaseModel):
                             for name, value in found.items()})
         return results
 
-    def predict(self, inputs: Tensor, data_samples: Sequence) -> Sequence:
+    def predict(self, inputs: Tensor,
+                data_samples: Sequence[Any]) -> Sequence[Any]:
         """See :meth:`forward`; a batch may lack tasks here."""
         tasks = [sample.metainfo['task'] for sample in data_samples]
         if not tasks or not set(tasks) <= set(self.heads):
@@ -159,7 +161,7 @@ class LisbetModel(BaseModel):
             self._head(task).set_class_counts(
                 torch.as_tensor(counts), frames, classes)
 
-    def _check_offset(self, data_samples: Sequence) -> None:
+    def _check_offset(self, data_samples: Sequence[Any]) -> None:
         """Check that the frame of a window is where the model looks for it.
 
         Raises:

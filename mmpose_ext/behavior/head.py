@@ -121,8 +121,8 @@ class LisbetWindowHead(LisbetHead):
                  in_channels: int = 64,
                  hidden_channels: int | None = 256,
                  pooling: str = 'max',
-                 loss: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 loss: dict[str, Any] | None = None,
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(init_cfg)
         if pooling not in POOLINGS:
             raise ValueError(
@@ -185,8 +185,8 @@ class LisbetFrameHead(LisbetHead):
                  in_channels: int = 64,
                  hidden_channels: int | None = 256,
                  kind: str = 'multiclass',
-                 loss: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 loss: dict[str, Any] | None = None,
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(init_cfg)
         if kind not in KINDS:
             raise ValueError(f'kind: expected one of {KINDS}, found {kind!r}')

@@ -96,7 +96,7 @@ class LisbetMetric(BaseMetric):
                 kept[i]['tasks'][name] = (str(records[i]), *answer)
         self.results.extend(kept)
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Figures for the log; all of them go to :attr:`report`."""
         # padding of the last distributed batch repeats items
         unique = {item['item']: item['tasks'] for item in results}
@@ -117,7 +117,8 @@ class LisbetMetric(BaseMetric):
         self.report['main'] = figures
         return figures
 
-    def _figures(self, name: str, answers: list[tuple]) -> dict[str, Any]:
+    def _figures(self, name: str,
+                 answers: list[tuple[Any, ...]]) -> dict[str, Any]:
         """All figures of a task; ``main`` are those for the log."""
         records = np.array([answer[0] for answer in answers])
         kind = answers[0][1]
@@ -155,7 +156,7 @@ class LisbetMetric(BaseMetric):
 
 
 def _answers(labels: Mapping[str, Any],
-             predicted: Mapping[str, Any]) -> list[tuple]:
+             predicted: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Of each item of a task: kind, and two numbers or arrays.
 
     ``scored``: truth and scores; ``error``: that of the answer and of one

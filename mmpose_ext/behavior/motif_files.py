@@ -8,7 +8,6 @@ original writes them, ``RECORD/motifs.npz`` with the same in little room,
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -31,9 +30,10 @@ from mmpose_ext.storage import (
     NpzArchive,
     atomic_file,
     check_file,
+    read_json,
+    write_json,
     write_npz,
 )
-from mmpose_ext.storage.plain_files import without_nan
 
 Array = np.ndarray
 
@@ -120,11 +120,9 @@ def write_summary(folder: Path, records: Sequence[str],
         writer.writerows({name: f'{value:.9g}' for name, value in row.items()}
                          for row in rows)
     first = next(iter(scans.values()))
-    with atomic_file(folder / MOTIFS_JSON) as temporary:
-        temporary.write_text(json.dumps(without_nan(dict(
-            settings, records=list(records),
-            frames=list(map(len, first.states)), numbers=list(scans))),
-            indent=2, allow_nan=False) + '\n')
+    write_json(folder / MOTIFS_JSON, dict(
+        settings, records=list(records),
+        frames=list(map(len, first.states)), numbers=list(scans)))
 
 
 def write_model(path: Path, model: MotifModel) -> None:
@@ -214,10 +212,7 @@ def read_settings(root: Path) -> dict[str, Any]:
     path = root / MOTIFS_JSON
     if not path.is_file():
         return {}
-    try:
-        value = json.loads(path.read_text())
-    except ValueError as error:
-        raise DataError(path, 'file', 'JSON', str(error)) from error
+    value = read_json(path)
     if not isinstance(value, dict):
         raise DataError(path, 'file', 'settings by name', type(
             value).__name__)
@@ -279,9 +274,8 @@ def write_prototypes(folder: Path, name: str, motifs: MotifSet,
         best_score=np.array(found.scores[found.best]),
         best_labels=found.labels, names=np.array(found.names),
         prototypes=np.array(names))
-    with atomic_file(folder / MOTIFS_JSON) as temporary:
-        temporary.write_text(json.dumps(dict(
-            fps=motifs.fps or DEFAULT_FPS,
-            embeddings=read_settings(motifs.source).get('embeddings'),
-            records=list(motifs.records),
-            frames=list(motifs.lengths), prototypes=names), indent=2) + '\n')
+    write_json(folder / MOTIFS_JSON, dict(
+        fps=motifs.fps or DEFAULT_FPS,
+        embeddings=read_settings(motifs.source).get('embeddings'),
+        records=list(motifs.records), frames=list(motifs.lengths),
+        prototypes=names))

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.jit import is_tracing  # type: ignore[attr-defined]
 
 from mmpose_ext.behavior.attention import (
     Attending,
@@ -115,7 +116,7 @@ class LisbetEncoderLayer(nn.Module):
                 and self.linear1.weight.dtype == torch.float32
                 and not (self.training and (self.dropout or self.drop_path))
                 and not torch.is_autocast_enabled('cpu')
-                and not torch.jit.is_tracing()
+                and not is_tracing()
                 and not torch.compiler.is_compiling()
                 and x.shape[1] <= _FAST_LENGTH
                 and x.shape[2] <= _FAST_WIDTH * self.num_heads)
@@ -248,7 +249,7 @@ class LisbetTransformer(BaseModule):
                  zero_residual: bool = False,
                  identical_layers: bool = False,
                  frozen_stages: int = -1,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(init_cfg)
         _check_settings(embed_dims, num_heads, positions)
         self.in_channels, self.embed_dims = in_channels, embed_dims
@@ -355,7 +356,7 @@ def freeze_stages(backbone: Any, count: int) -> None:
 def _by_pieces(x: Tensor, forward: Any) -> Tensor:
     """Run windows (B, W, F) through all layers, on a CPU a few at a time."""
     size = max(1, _TOKENS_AT_ONCE * torch.get_num_threads() // x.shape[1])
-    if x.device.type != 'cpu' or len(x) <= size or torch.jit.is_tracing():
+    if x.device.type != 'cpu' or len(x) <= size or is_tracing():
         whole: Tensor = forward(x)
         return whole
     return torch.cat([forward(part) for part in x.split(size)])

@@ -7,7 +7,6 @@ they were made from.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,8 +54,8 @@ from mmpose_ext.command_options import (
     check_out,
 )
 from mmpose_ext.progress import prediction_progress
-from mmpose_ext.storage import DataError, atomic_file, refuse_to_replace
-from mmpose_ext.storage.plain_files import sha256_of, without_nan
+from mmpose_ext.storage import DataError, refuse_to_replace, write_json
+from mmpose_ext.storage.plain_files import sha256_of
 from mmpose_ext.training import choose_device
 
 Array = np.ndarray
@@ -283,14 +282,12 @@ class PredictionJob:
 
     def write_settings(self) -> None:
         """Write what results are made from."""
-        with atomic_file(self.out / PREDICTION) as temporary:
-            temporary.write_text(json.dumps(without_nan(dict(
-                self.settings, input=str(self.options.input.resolve()),
-                checkpoint=str(self.options.checkpoint.resolve()),
-                classes=list(self.predictor.classes),
-                records=list(self.recordings.store.ids),
-                approximation=self.mode in ('strided', 'dense'))),
-                indent=2) + '\n')
+        write_json(self.out / PREDICTION, dict(
+            self.settings, input=str(self.options.input.resolve()),
+            checkpoint=str(self.options.checkpoint.resolve()),
+            classes=list(self.predictor.classes),
+            records=list(self.recordings.store.ids),
+            approximation=self.mode in ('strided', 'dense')))
 
     def draw(self, tsne: bool) -> list[str]:
         """Draw ethograms and a map; lines that name them."""

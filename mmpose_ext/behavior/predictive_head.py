@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
+from torch.distributed.nn.functional import all_gather
 
 from mmpose_ext.behavior.head import LisbetHead, make_layers
 from mmpose_ext.behavior.losses import weighted_mean
@@ -34,7 +36,7 @@ class _TrackHead(LisbetHead):
 
     def __init__(self, in_channels: int, hidden_channels: int | None,
                  out_channels: int, beta: float, scale: float,
-                 init_cfg: dict | None) -> None:
+                 init_cfg: dict[str, Any] | None) -> None:
         super().__init__(init_cfg)
         self.beta, self.scale = beta, scale
         self.layers = make_layers(in_channels, hidden_channels, out_channels)
@@ -114,7 +116,7 @@ class LisbetReconstructionHead(_TrackHead):
                  hidden_channels: int | None = 256,
                  beta: float = .1,
                  scale: float = 10.,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(in_channels, hidden_channels, out_channels, beta,
                          scale, init_cfg)
 
@@ -152,7 +154,7 @@ class LisbetForecastHead(_TrackHead):
                  hidden_channels: int | None = 256,
                  beta: float = .02,
                  scale: float = 20.,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(in_channels, hidden_channels, horizon * out_channels,
                          beta, scale, init_cfg)
         self.horizon = horizon
@@ -171,7 +173,8 @@ class LisbetContrastHead(LisbetHead):
     """Which windows show one moment, ``contrast``.
 
     Of 2B windows i and i + B belong together. Each has to find its partner
-    among all others of the batch of its process.
+    among all others of the batch: in training those of all processes, which
+    must have equally many; of predictions those of its own process.
 
     Args:
         in_channels (int): D. Defaults to 64.
@@ -188,7 +191,7 @@ class LisbetContrastHead(LisbetHead):
                  hidden_channels: int | None = 256,
                  out_channels: int = 32,
                  temperature: float = .1,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(init_cfg)
         self.temperature = temperature
         self.layers = make_layers(in_channels, hidden_channels, out_channels)
@@ -199,7 +202,14 @@ class LisbetContrastHead(LisbetHead):
 
     def loss(self, feats: Tensor, sample: Any) -> dict[str, Tensor]:
         """See :meth:`LisbetHead.loss`; ``acc``: partners found."""
-        cosines, partner = self._cosines(self(feats))
+        vectors = self(feats)
+        if dist.is_available() and dist.is_initialized():
+            # gradients come back from all processes
+            others = torch.cat(all_gather(vectors))
+            first = dist.get_rank() * len(vectors)
+        else:
+            others, first = vectors, 0
+        cosines, partner = self._cosines(vectors, others, first)
         return dict(
             loss=F.cross_entropy(cosines / self.temperature, partner),
             acc=(cosines.detach().argmax(-1) == partner).float().mean())
@@ -211,16 +221,25 @@ class LisbetContrastHead(LisbetHead):
         ``vectors`` are the first windows' (B, out_channels).
         """
         vectors = self(feats)
-        cosines, partner = self._cosines(vectors)
+        cosines, partner = self._cosines(vectors, vectors)
         found = (cosines.argmax(-1) == partner).float()
         return dict(scores=found.view(2, -1).mean(0),
                     vectors=vectors[:len(vectors) // 2])
 
     @staticmethod
-    def _cosines(vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines (2B, 2B), none of itself, and places of the partners."""
-        count = len(vectors)
-        itself = torch.eye(count, dtype=torch.bool, device=vectors.device)
-        cosines = (vectors @ vectors.t()).masked_fill(itself, -torch.inf)
-        partner = torch.arange(count, device=vectors.device).roll(count // 2)
-        return cosines, partner
+    def _cosines(vectors: Tensor, others: Tensor,
+                 first: int = 0) -> tuple[Tensor, Tensor]:
+        """Cosines, none of a window with itself, and places of partners.
+
+        Args:
+            vectors (Tensor): (2B, out_channels).
+            others (Tensor): (M, out_channels), `vectors` among them.
+            first (int): Where these begin. Defaults to 0.
+
+        Returns:
+            tuple[Tensor, Tensor]: (2B, M), and (2B,) among the M.
+        """
+        places = first + torch.arange(len(vectors), device=vectors.device)
+        cosines = (vectors @ others.t()).scatter(
+            1, places[:, None], -torch.inf)
+        return cosines, places.roll(len(vectors) // 2)

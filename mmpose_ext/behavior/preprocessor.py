@@ -82,7 +82,8 @@ class LisbetPreprocessor(BaseDataPreprocessor):
             self.register_buffer('deviation', torch.ones(count))
             self.register_buffer('fitted', torch.zeros((), dtype=torch.bool))
 
-    def forward(self, data: dict, training: bool = False) -> dict[str, Any]:
+    def forward(self, data: dict[str, Any],
+                training: bool = False) -> dict[str, Any]:
         """Prepare a batch.
 
         Args:
@@ -101,7 +102,7 @@ class LisbetPreprocessor(BaseDataPreprocessor):
             return dict(inputs=self.describe(windows, data.get('valid')),
                         data_samples=samples)
 
-    def prepare(self, data: dict) -> tuple[Tensor, Any]:
+    def prepare(self, data: dict[str, Any]) -> tuple[Tensor, Any]:
         """Augment the windows of a batch, and hide what is asked for.
 
         Args:
@@ -233,7 +234,7 @@ class LisbetStandardizeHook(Hook):
 
 
 @functools.lru_cache(maxsize=8)
-def _parse(text: str) -> tuple:
+def _parse(text: str) -> tuple[Any, ...]:
     return parse_augmentations(text)
 
 

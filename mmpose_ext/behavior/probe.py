@@ -6,7 +6,6 @@ same is done with the windows that the embeddings were made from.
 """
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,7 @@ from mmpose_ext.behavior.embedding_map import sample_frames
 from mmpose_ext.behavior.extra_packages import require_packages
 from mmpose_ext.behavior.task_scores import multiclass_figures
 from mmpose_ext.behavior.windows import WindowShape, fold_rows
-from mmpose_ext.storage import DataError, atomic_file
-from mmpose_ext.storage.plain_files import without_nan
+from mmpose_ext.storage import DataError, write_json
 
 Array = np.ndarray
 
@@ -105,8 +103,7 @@ def write_probe(path: Path, figures: dict[str, Any]) -> list[str]:
     Returns:
         list[str]: Lines of a table.
     """
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(without_nan(figures), indent=2) + '\n')
+    write_json(path, figures)
     width = max(len(row['input']) for row in figures['rows'])
     lines = [f'probe       macro F1 over {figures["frames"]:,} frames of '
              f'{figures["records"]} records, {figures["folds"]} folds']

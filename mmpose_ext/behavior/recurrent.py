@@ -1,6 +1,8 @@
 """A recurrent network that reads windows of pose tracks frame by frame."""
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -35,7 +37,7 @@ class LisbetLSTM(BaseModule):
                  num_layers: int = 2,
                  dropout: float = 0.,
                  frozen_stages: int = -1,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(init_cfg)
         self.in_channels, self.embed_dims = in_channels, embed_dims
         self.frame_embedder = nn.Linear(in_channels, embed_dims)

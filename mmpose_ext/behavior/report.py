@@ -18,13 +18,12 @@ from mmpose_ext.behavior.metric import LisbetMetric
 from mmpose_ext.behavior.report_text import render_report
 from mmpose_ext.registry import HOOKS
 from mmpose_ext.storage import atomic_file
-from mmpose_ext.storage.plain_files import plain, without_nan
+from mmpose_ext.storage.plain_files import plain, without_nan, write_json
 from mmpose_ext.training.run_report import (
     best_model,
     evaluate_model,
     read_report,
     try_to_write,
-    write_json,
     write_weights,
 )
 from mmpose_ext.training.stopwatch import describe_machine
@@ -64,7 +63,7 @@ class LisbetReportHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int,
                          data_batch: Any = None,
-                         outputs: dict | None = None) -> None:
+                         outputs: dict[str, Any] | None = None) -> None:
         """Add up losses and scores until the next row."""
         for name, value in (outputs or {}).items():
             if name.startswith(('loss_', 'acc_')):

@@ -9,11 +9,11 @@ import numpy as np
 
 from mmpose_ext.behavior.extra_packages import require_packages
 from mmpose_ext.behavior.track_store import TrackStore
+from mmpose_ext.splits import PARTS, check_shares
 from mmpose_ext.storage import DataError
 
 Array = np.ndarray
 
-PARTS = ('train', 'val', 'test')
 METHODS = ('record', 'block', 'dev_ratio', 'filter')
 REST = '*'  # filter of the part that gets what no other part has
 
@@ -55,7 +55,8 @@ class SplitRule:
 
     def __post_init__(self) -> None:
         # configs write lists; a rule must be hashable
-        object.__setattr__(self, 'fractions', tuple(self.fractions))
+        object.__setattr__(self, 'fractions', check_shares(
+            self.fractions, 'split_by.fractions'))
         for part in PARTS:
             texts = getattr(self, part)
             texts = texts.split(',') if isinstance(texts, str) else texts
@@ -64,10 +65,6 @@ class SplitRule:
         if self.method not in METHODS:
             raise ValueError(f'split_by.method: expected one of {METHODS}, '
                              f'found {self.method!r}')
-        if (len(self.fractions) != 3 or min(self.fractions) < 0
-                or abs(sum(self.fractions) - 1) > 1e-6):
-            raise ValueError('split_by.fractions: expected three shares that '
-                             f'add up to 1, found {self.fractions}')
         if self.gap < 0 or self.blocks < 1:
             raise ValueError('split_by: expected gap of 0 or more and blocks '
                              f'of 1 or more, found {self.gap} and '

@@ -108,7 +108,7 @@ class LisbetVisualizer(PictureVisualizer):
     Arguments are those of ``PoseLocalVisualizer``.
     """
 
-    def set_dataset_meta(self, dataset_meta: dict,
+    def set_dataset_meta(self, dataset_meta: dict[str, Any],
                          skeleton_style: str = 'mmpose') -> None:
         """Take the names of animals, keypoints and classes.
 
@@ -178,7 +178,8 @@ class LisbetVisualizationHook(BatchVisualizationHook):
     The arguments are those of ``PoseVisualizationHook``.
     """
 
-    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: dict,
+    def after_test_iter(self, runner: Any, batch_idx: int,
+                        data_batch: dict[str, Any],
                         outputs: Sequence[PoseDataSample]) -> None:
         """Draw every ``interval``-th batch."""
         if not self.enable or batch_idx % self.interval:
@@ -193,7 +194,7 @@ class LisbetVisualizationHook(BatchVisualizationHook):
             self._draw('test_img', data_batch, outputs, i, batch_idx,
                        out_file)
 
-    def image_of(self, data_batch: dict, index: int) -> Array:
+    def image_of(self, data_batch: dict[str, Any], index: int) -> Array:
         """The windows of one task.
 
         Args:

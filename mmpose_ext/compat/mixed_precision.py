@@ -69,7 +69,7 @@ class CpuAmpOptimWrapper(AmpOptimWrapper):
     """
 
     def __init__(self,
-                 loss_scale: str | float | dict = 'dynamic',
+                 loss_scale: str | float | dict[str, Any] = 'dynamic',
                  dtype: str | torch.dtype | None = None,
                  use_fsdp: bool = False,
                  **kwargs: Any) -> None:
@@ -83,6 +83,6 @@ class CpuAmpOptimWrapper(AmpOptimWrapper):
         self.loss_scaler = torch.amp.GradScaler('cpu', enabled=False)
         self._scale_update_param = None
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         """What is saved: no scale, which a GPU would have to refuse."""
         return OptimWrapper.state_dict(self)

@@ -13,7 +13,9 @@ import numpy as np
 Array = np.ndarray
 
 CONVENTIONS = ('image', 'math', 'compass')
-# vector name -> (from, to), indices into (base, neck, head)
+POINTS = ('base', 'neck', 'head')
+ANGLES = ('body', 'head', 'turn')
+# vector name -> (from, to), indices into POINTS
 VECTORS = {'body': (0, 1), 'head': (1, 2), 'overall': (0, 2)}
 MIN_LENGTH_PX = 1.0
 

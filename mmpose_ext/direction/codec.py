@@ -1,7 +1,7 @@
 """Between pixels and the network's label space."""
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class CenteredRegressionLabel(BaseKeypointCodec):
 
     def encode(self,
                keypoints: np.ndarray,
-               keypoints_visible: np.ndarray | None = None) -> dict:
+               keypoints_visible: np.ndarray | None = None) -> dict[str, Any]:
         """Encode points of instances.
 
         Args:

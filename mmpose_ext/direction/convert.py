@@ -14,10 +14,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmpose_ext.command_options import check_new_folder, number_from
 from mmpose_ext.commands import Converter
+from mmpose_ext.direction.angles import POINTS
 from mmpose_ext.direction.datasets import POINT_KEYS, read_direction_file
 from mmpose_ext.direction.label_sheet import draw_label_sheet
-from mmpose_ext.direction.landmarks import LANDMARKS, has_landmarks
+from mmpose_ext.direction.landmarks import has_landmarks
 from mmpose_ext.direction.recordings import (
     Crops,
     Recording,
@@ -53,10 +55,7 @@ SHEET_TILES = 64
 def _convert(read: Callable[[Namespace], PointTracks],
              arguments: Namespace) -> None:
     out: Path = arguments.out
-    if out.exists() and not arguments.overwrite:
-        raise DataError(out, 'folder', 'nothing there', 'an existing '
-                        f'{"folder" if out.is_dir() else "file"}',
-                        'choose another one, or replace it by --overwrite')
+    check_new_folder(out, arguments.overwrite)
     tracks = read(arguments)
     refuse_to_replace(out, [path for path in (
         arguments.input, arguments.video or tracks.video,
@@ -124,7 +123,7 @@ def describe(recording: Recording, crops: Crops,
     tracks, sides = recording.tracks, np.unique(crops.sides)
     hidden = int((~np.isfinite(crops.points).all(-1)).sum())
     mapping = ', '.join(f'{landmark} = {" + ".join(recording.parts[landmark])}'
-                        for landmark in LANDMARKS)
+                        for landmark in POINTS)
     scale = ' to '.join(f'{side / arguments.size:.3g}'
                         for side in dict.fromkeys((sides[0], sides[-1])))
     side = ' to '.join(map(str, dict.fromkeys((sides[0], sides[-1]))))
@@ -163,26 +162,26 @@ def _read_sleap(path: Path) -> PointTracks:
 
 def _add_arguments(parser: ArgumentParser, *extra: str) -> None:
     """Options of a converter; extra: ``video``, ``images``."""
-    for landmark in LANDMARKS:
+    for landmark in POINTS:
         parser.add_argument(
             f'--{landmark}', metavar='NAME[+NAME]',
             help=f'point for {landmark}, or several to take the mean of; '
             'found by the usual names by default')
     parser.add_argument('--individual', metavar='NAME',
                         help='the animal, where the recording has several')
-    parser.add_argument('--size', type=_at_least(int, 16), default=50,
+    parser.add_argument('--size', type=number_from(16, kind=int), default=50,
                         help='side of the crops in px (default: 50)')
     parser.add_argument(
-        '--crop-scale', type=_at_least(float, 1.), default=1.6,
+        '--crop-scale', type=number_from(1), default=1.6,
         help='side of the square in the frame as a multiple of the typical '
         'distance of base and head (default: 1.6)')
     parser.add_argument(
-        '--jitter', type=_at_least(float, 0.), default=.1,
+        '--jitter', type=number_from(0), default=.1,
         help='random shift of the crops along each axis, as a share of their '
         'side (default: 0.1)')
     parser.add_argument('--seed', type=int, default=0,
                         help='of the jitter (default: 0)')
-    parser.add_argument('--every', type=_at_least(int, 1), default=1,
+    parser.add_argument('--every', type=number_from(1, kind=int), default=1,
                         metavar='N', help='take every Nth row (default: 1)')
     parser.add_argument(
         '--min-score', type=float, default=.6,
@@ -194,16 +193,6 @@ def _add_arguments(parser: ArgumentParser, *extra: str) -> None:
     if 'images' in extra:
         parser.add_argument('--images', type=Path, metavar='DIR',
                             help='folder of the images (default: INPUT\'s)')
-
-
-def _at_least(kind: Callable[[str], float], low: float) -> Callable:
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not value >= low:
-            raise ValueError(text)
-        return value
-    parse.__name__ = f'{kind.__name__} of at least {low:g}'
-    return parse
 
 
 def _ends_in(*suffixes: str) -> Callable[[Path], bool]:

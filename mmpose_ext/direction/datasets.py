@@ -20,12 +20,12 @@ from mmpose_ext.direction.codec import CenteredRegressionLabel
 from mmpose_ext.direction.sources import COPIES, recover_sources
 from mmpose_ext.direction.split import (
     GROUP_KEYS,
-    PARTS,
     Split,
     SplitRule,
     split_rows,
 )
 from mmpose_ext.registry import DATASETS
+from mmpose_ext.splits import PARTS
 from mmpose_ext.storage import (
     DataError,
     NpzArchive,
@@ -85,7 +85,7 @@ class DirectionRecord:
 
 
 @DATASETS.register_module()
-class DirectionDataset(Dataset):
+class DirectionDataset(Dataset[Any]):
     """Unique images with base, neck and head, split by group.
 
     Reads the published 98,944-row file (its 1,546 images are recovered and
@@ -122,11 +122,11 @@ class DirectionDataset(Dataset):
                  ann_file: str,
                  data_root: str = '',
                  split: str = 'train',
-                 split_by: dict | None = None,
+                 split_by: dict[str, Any] | None = None,
                  repeat: int = 1,
                  rows: str = 'auto',
                  test_mode: bool = False,
-                 metainfo: dict | None = None) -> None:
+                 metainfo: dict[str, Any] | None = None) -> None:
         if split not in (*PARTS, 'all'):
             raise ValueError(f"split: expected one of {(*PARTS, 'all')}, "
                              f'found {split!r}')
@@ -153,7 +153,7 @@ class DirectionDataset(Dataset):
                       f'{self.split.describe()}', 'current')
 
     @property
-    def metainfo(self) -> dict:
+    def metainfo(self) -> dict[str, Any]:
         """Metainfo of ``rat3``, as MMPose parses it."""
         return self._metainfo
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from mmpose_ext.geometry.symmetries import SYMMETRIES, transform_image
+from mmpose_ext.splits import link_clusters
 
 Array = np.ndarray
 
@@ -84,10 +83,7 @@ def near_duplicates(first: Array, second: Array | None = None) -> Array:
 
 def near_duplicate_clusters(images: Array) -> Array:
     """Number the clusters of images linked by near-duplication: (N,) int."""
-    pairs = near_duplicates(images)
-    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])),
-                      shape=(len(images), len(images)))
-    return connected_components(links, directed=False)[1]
+    return link_clusters(near_duplicates(images), len(images))
 
 
 def is_near_duplicate(first: Array, second: Array) -> bool:

@@ -17,6 +17,8 @@ from mmpose_ext.geometry.symmetries import (
 )
 from mmpose_ext.registry import MODELS
 
+TTAS = ('none', 'd4')
+
 
 @dataclass(frozen=True)
 class DirectionEstimate:
@@ -42,8 +44,8 @@ class DirectionEstimator(TopdownPoseEstimator):
     """MMPose's top-down estimator for whole square crops.
 
     ``test_cfg = dict(tta='d4')`` averages the predictions for the eight
-    symmetries of the image; their spread then counts as uncertainty. Other
-    arguments are those of ``TopdownPoseEstimator``.
+    symmetries of the image; their spread then counts as uncertainty; 'none'
+    and None do not. Other arguments are those of ``TopdownPoseEstimator``.
     """
 
     backbone: nn.Module
@@ -59,8 +61,8 @@ class DirectionEstimator(TopdownPoseEstimator):
             raise ValueError(
                 f'model.test_cfg: expected keys among {sorted(known)}, found '
                 f'{sorted(unknown)}')
-        if self.test_cfg.get('tta') not in (None, 'd4'):
-            raise ValueError("model.test_cfg.tta: expected None or 'd4', "
+        if self.test_cfg.get('tta') not in (None, *TTAS):
+            raise ValueError(f'model.test_cfg.tta: expected one of {TTAS}, '
                              f'found {self.test_cfg["tta"]!r}')
 
     def estimate(self, inputs: Tensor) -> DirectionEstimate:
@@ -75,7 +77,7 @@ class DirectionEstimator(TopdownPoseEstimator):
             points, sigma = self.head.estimate(self.extract_feat(inputs))
         return describe(points, sigma)
 
-    def predict(self, inputs: Tensor, data_samples: list) -> list:
+    def predict(self, inputs: Tensor, data_samples: list[Any]) -> list[Any]:
         """Predict as MMPose does, with angles beside the points.
 
         Args:

@@ -11,8 +11,9 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from mmpose_ext.direction.angles import direction_angles, wrap
-from mmpose_ext.direction.estimator import DirectionEstimator
+from mmpose_ext.direction.angles import ANGLES, direction_angles, wrap
+from mmpose_ext.direction.datasets import DirectionDataset
+from mmpose_ext.direction.estimator import TTAS, DirectionEstimator
 from mmpose_ext.direction.inference import (
     fold_batch_norm,
     load_estimator,
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='the graph takes grey levels 0..255 and normalises them itself')
     parser.add_argument(
         '--tta',
-        choices=('none', 'd4'),
+        choices=TTAS,
         default='none',
         help='d4: average over the eight symmetries (default: none)')
 
@@ -51,8 +52,7 @@ def build_graph(config: Config,
                 arguments: argparse.Namespace) -> DirectionGraph:
     """What the command exports."""
     model = load_estimator(config, arguments.checkpoint)
-    tta = None if arguments.tta == 'none' else arguments.tta
-    model.test_cfg = dict(model.test_cfg or {}, tta=tta)
+    model.test_cfg = dict(model.test_cfg or {}, tta=arguments.tta)
     images = images_to_compare_on(config, model, arguments.batch)
     return DirectionGraph(model, arguments.uint8, images)
 
@@ -141,7 +141,7 @@ class DirectionGraph(ExportGraph):
             input='uint8 grey levels' if self.uint8 else
             'float32, (grey - mean) / std',
             normalisation=json.dumps(dict(mean=self.mean, std=self.std)),
-            tta=str((self.model.test_cfg or {}).get('tta')))
+            tta=(self.model.test_cfg or {}).get('tta') or 'none')
 
 
 def vector_angle_in_graph(vectors: Tensor) -> Tensor:
@@ -157,18 +157,23 @@ def vector_angle_in_graph(vectors: Tensor) -> Tensor:
 
 
 def images_to_compare_on(config: Config, model: DirectionEstimator,
-                batch: int | None) -> np.ndarray | None:
+                         batch: int | None) -> np.ndarray | None:
     """Images (N, 1, S, S) uint8 to compare on, the first of the test data.
 
     None where that is not at hand.
     """
     count = batch or max(FREE_BATCHES)
     size = int(model.head.decoder.input_size[0])
-    try:
-        dataset = DATASETS.build(config.test_dataloader.dataset)
-        images, _ = dataset.read(dataset.rows[:count])
-    except (DataError, AttributeError, TypeError):
+    settings = (config.get('test_dataloader') or {}).get('dataset')
+    if settings is None:
         return None
+    try:
+        dataset = DATASETS.build(settings)
+    except DataError:
+        return None
+    if not isinstance(dataset, DirectionDataset):
+        return None
+    images, _ = dataset.read(dataset.rows[:count])
     same = images.shape == (count, size, size)
     return images[:, None].copy() if same else None
 
@@ -177,4 +182,4 @@ def _has_direction(points: np.ndarray) -> np.ndarray:
     """Whether body, head and turn angle (B, 3) are defined."""
     angles = direction_angles(points)
     return np.isfinite(
-        np.stack([angles[name] for name in ('body', 'head', 'turn')], -1))
+        np.stack([angles[name] for name in ANGLES], -1))

@@ -23,6 +23,7 @@ from mmpose_ext.storage import (
     check_array,
     check_file,
 )
+from mmpose_ext.storage.pictures import read_picture
 
 Array = np.ndarray
 
@@ -189,7 +190,7 @@ class FrameSource(CropSource):
         if self._video is not None:
             return cv2.cvtColor(self._video.read(number), cv2.COLOR_BGR2GRAY)
         path = check_file(self._files[number])
-        frame = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        frame = read_picture(path, cv2.IMREAD_GRAYSCALE)
         if frame is None:
             raise DataError(path, 'file', 'an image', 'damaged data')
         return check_array(frame, path, 'image', dtype='u1')

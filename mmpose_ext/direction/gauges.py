@@ -12,6 +12,8 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
+from mmpose_ext.direction.angles import ANGLES
+
 Array = np.ndarray
 Color = tuple[int, int, int]
 
@@ -76,7 +78,7 @@ def draw_readings(canvas: Array, angles: Mapping[str, float],
     height, width = canvas.shape[:2]
     size = min(height, width) / 800
     line = round(36 * size)
-    for i, name in enumerate(('body', 'head', 'turn')):
+    for i, name in enumerate(ANGLES):
         _write(canvas, f'{name} {_degrees(angles[name])}',
                (line // 2, round(line * (i + .9))), size,
                COLORS.get(name, _WHITE))

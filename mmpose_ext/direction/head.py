@@ -33,10 +33,10 @@ class DirectionHead(BaseHead):
 
     def __init__(self,
                  num_keypoints: int,
-                 loss: dict,
-                 angle_loss: dict | None,
-                 decoder: dict,
-                 init_cfg: dict | None = None) -> None:
+                 loss: dict[str, Any],
+                 angle_loss: dict[str, Any] | None,
+                 decoder: dict[str, Any],
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(init_cfg)
         self.num_keypoints = num_keypoints
         self.loss_module = MODELS.build(loss)
@@ -62,7 +62,7 @@ class DirectionHead(BaseHead):
 
     def loss(self,
              feats: Features,
-             batch_data_samples: list,
+             batch_data_samples: list[Any],
              train_cfg: Any = None) -> dict[str, Tensor]:
         """Losses of a batch.
 
@@ -100,7 +100,7 @@ class DirectionHead(BaseHead):
 
     def predict(self,
                 feats: Features,
-                batch_data_samples: list,
+                batch_data_samples: list[Any],
                 test_cfg: Any = None) -> list[InstanceData]:
         """One :class:`InstanceData` an image, for MMPose's estimators."""
         points, sigma = self.estimate(feats)
@@ -141,14 +141,14 @@ class DirectionRegressionHead(DirectionHead):
     def __init__(self,
                  in_channels: int,
                  in_size: tuple[int, int],
-                 decoder: dict,
+                 decoder: dict[str, Any],
                  hidden: int = 128,
                  num_keypoints: int = 3,
                  dropout: float = 0.,
                  predict_sigma: bool = False,
-                 loss: dict | None = None,
-                 angle_loss: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 loss: dict[str, Any] | None = None,
+                 angle_loss: dict[str, Any] | None = None,
+                 init_cfg: dict[str, Any] | None = None) -> None:
         loss = loss or dict(type='mmpose_ext.DirectionPointLoss', kind='mse')
         super().__init__(num_keypoints, loss, angle_loss, decoder, init_cfg)
         self.predict_sigma = predict_sigma
@@ -188,11 +188,11 @@ class DirectionHeatmapHead(DirectionHead):
 
     def __init__(self,
                  in_channels: int,
-                 decoder: dict,
+                 decoder: dict[str, Any],
                  num_keypoints: int = 3,
-                 loss: dict | None = None,
-                 angle_loss: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 loss: dict[str, Any] | None = None,
+                 angle_loss: dict[str, Any] | None = None,
+                 init_cfg: dict[str, Any] | None = None) -> None:
         loss = loss or dict(type='mmpose_ext.DirectionLikelihoodLoss')
         super().__init__(num_keypoints, loss, angle_loss, decoder, init_cfg)
         self.final_layer = nn.Conv2d(in_channels, num_keypoints, 1)

@@ -22,9 +22,6 @@ from mmpose_ext.training import choose_device, load_whole
 Array = np.ndarray
 
 
-TTAS = ('none', 'd4')
-
-
 @dataclass(frozen=True, eq=False)
 class Tags:
     """Estimates of some images, as arrays.
@@ -50,14 +47,14 @@ class DirectionTagger:
         model (DirectionEstimator): A trained estimator.
         device (str): ``cpu``, ``cuda``, ``cuda:1`` ... or ``auto``, which
             takes a GPU if there is one. Defaults to ``cpu``.
-        tta (str, optional): ``d4`` averages over the eight symmetries.
-            Defaults to None.
+        tta (str): ``d4`` averages over the eight symmetries. Defaults to
+            ``none``.
     """
 
     def __init__(self,
                  model: DirectionEstimator,
                  device: str = 'cpu',
-                 tta: str | None = None) -> None:
+                 tta: str = 'none') -> None:
         self.device = choose_device(device)
         self.model = fold_batch_norm(model).to(self.device)
         self.model.test_cfg = dict(self.model.test_cfg or {}, tta=tta)
@@ -86,14 +83,14 @@ def choose_batch(device: torch.device) -> int:
 def load_tagger(config: Config,
                 checkpoint: str | Path,
                 device: str = 'cpu',
-                tta: str | None = None) -> DirectionTagger:
+                tta: str = 'none') -> DirectionTagger:
     """Build the config's model with trained weights.
 
     Args:
         config (Config): Config of the training.
         checkpoint (str | Path): A checkpoint, or weights alone.
         device (str): As in :class:`DirectionTagger`. Defaults to ``cpu``.
-        tta (str, optional): As there. Defaults to None.
+        tta (str): As there. Defaults to ``none``.
 
     Raises:
         DataError: If the checkpoint cannot be loaded or is of another model.

@@ -18,10 +18,9 @@ from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
 from mmpose_ext.direction.crops import crop_to_frame
-from mmpose_ext.direction.estimator import split_estimate
+from mmpose_ext.direction.estimator import TTAS, split_estimate
 from mmpose_ext.direction.frames import CropSource, open_source
 from mmpose_ext.direction.inference import (
-    TTAS,
     DirectionTagger,
     choose_batch,
     load_tagger,
@@ -68,8 +67,8 @@ def load(config: Config, checkpoint: str | Path,
     if tta not in TTAS:
         raise ValueError(f'tta: expected one of {", ".join(TTAS)}, found '
                          f'{tta!r}')
-    return DirectionInferencer(load_tagger(
-        config, checkpoint, str(device), None if tta == 'none' else tta))
+    return DirectionInferencer(
+        load_tagger(config, checkpoint, str(device), tta))
 
 
 class DirectionInferencer:

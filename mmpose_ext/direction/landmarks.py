@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mmpose_ext.direction.angles import POINTS
 from mmpose_ext.storage import DataError, PointTracks
 
 Array = np.ndarray
 Parts = tuple[str, ...]
-
-LANDMARKS = ('base', 'neck', 'head')
 
 # Usual names, without case and separators; the first that is there counts.
 # Several names stand for the mean of their points.
@@ -48,7 +47,7 @@ def match_landmarks(tracks: PointTracks,
     return _check_distinct(tracks, {
         landmark: _match_given(tracks, landmark, str(given[landmark]))
         if given.get(landmark) else _match_usual(tracks, landmark)
-        for landmark in LANDMARKS
+        for landmark in POINTS
     })
 
 
@@ -61,7 +60,7 @@ def has_landmarks(names: Sequence[str]) -> bool:
     return not any(joint in name for name in plain for joint in LEG_JOINTS
                    ) and all(
         any(set(parts) <= set(plain) for parts in ALIASES[landmark])
-        for landmark in LANDMARKS)
+        for landmark in POINTS)
 
 
 def landmark_points(tracks: PointTracks,
@@ -72,7 +71,7 @@ def landmark_points(tracks: PointTracks,
     """
     return np.stack([
         np.mean([tracks.point(name)[:, 0] for name in parts[landmark]], 0)
-        for landmark in LANDMARKS
+        for landmark in POINTS
     ], 1)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from mmpose_ext.direction.angles import (
+    POINTS,
     VECTORS,
     circular_mean,
     circular_std,
@@ -19,7 +20,6 @@ from mmpose_ext.registry import METRICS
 from mmpose_ext.scoring.bootstrap import grouped_interval
 
 Array = np.ndarray
-POINTS = ('base', 'neck', 'head')
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ class DirectionMetric(BaseMetric):
         self.results_: DirectionResults | None = None
         self.report: dict[str, Any] = {}
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any,
+                data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep what is needed of each sample."""
         for sample in data_samples:
             predicted, true = sample['pred_instances'], sample['gt_instances']
@@ -111,7 +112,7 @@ class DirectionMetric(BaseMetric):
                     session=sample.get('session'),
                     size=sample['input_size'][0]))
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Main figures for the log; the rest goes to :attr:`report`."""
         # Padding of the last distributed batch repeats rows.
         unique = list({item['row']: item for item in results}.values())
@@ -120,7 +121,7 @@ class DirectionMetric(BaseMetric):
         return main_figures(self.report)
 
 
-def gather_results(items: list[dict]) -> DirectionResults:
+def gather_results(items: list[dict[str, Any]]) -> DirectionResults:
     """Join per-image results into arrays, in the order of rows."""
     items = sorted(items, key=lambda item: item['row'])
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
 
-from mmpose_ext.command_options import add_device_option
+from mmpose_ext.command_options import (
+    add_device_option,
+    check_out,
+    number_above_0,
+    number_from,
+)
 from mmpose_ext.direction.angles import CONVENTIONS, direction_angles, wrap
 from mmpose_ext.direction.crops import crop_to_frame, frame_to_crop
+from mmpose_ext.direction.estimator import TTAS
 from mmpose_ext.direction.frames import CropSource, open_source
 from mmpose_ext.direction.inference import (
-    TTAS,
     DirectionTagger,
     choose_batch,
     load_estimator,
@@ -33,7 +38,6 @@ from mmpose_ext.direction.tracks import (
     write_tracks,
 )
 from mmpose_ext.progress import prediction_progress
-from mmpose_ext.storage import DataError
 from mmpose_ext.training import choose_device
 
 Array = np.ndarray
@@ -87,11 +91,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'compass: 0 up, clockwise')
     parser.add_argument(
         '--fps',
-        type=_positive(float),
+        type=number_above_0,
         help=f"default: the video's, or {DEFAULT_FPS:g}")
     parser.add_argument(
-        '--batch',
-        type=_positive(int),
+        '--batch-size',
+        type=number_from(1, kind=int),
         help='crops at a time (default: 64 on a CPU, where larger batches '
         'leave the cache, 512 on a GPU)')
     add_device_option(parser)
@@ -106,26 +110,27 @@ def _add_crop_arguments(parser: argparse.ArgumentParser) -> None:
         'DeepLabCut tracks)')
     parser.add_argument(
         '--crop-side',
-        type=_positive(int),
+        type=number_from(1, kind=int),
         help='side of the crop in the full frame, px; it has to show the '
         'animal as large as the training images do (default: their side)')
     parser.add_argument(
         '--individual', help='animal to follow, if TABLE has several')
 
+
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Predict, write and summarise."""
     check_output(arguments.out)
     if arguments.movie:
-        _check_movie(arguments.movie)
+        check_out(arguments.movie, ('.mp4', ), option='--movie')
     choose_device(arguments.device)
     model = load_estimator(config, arguments.checkpoint)
-    tagger = DirectionTagger(model, arguments.device, _tta(arguments.tta))
+    tagger = DirectionTagger(model, arguments.device, arguments.tta)
     source = open_source(arguments.input, tagger.size, arguments.crop,
                          arguments.crop_side, arguments.individual)
     fps = arguments.fps or source.fps or DEFAULT_FPS
-    batch = arguments.batch or choose_batch(tagger.device)
+    batch_size = arguments.batch_size or choose_batch(tagger.device)
     began, cpu_began = time.perf_counter(), time.process_time()
-    tracks = tag_source(tagger, source, fps, batch)
+    tracks = tag_source(tagger, source, fps, batch_size)
     seconds = time.perf_counter() - began
     cpu_seconds = time.process_time() - cpu_began
     tracks = flag(tracks, arguments.threshold)
@@ -136,7 +141,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
         again = doubtful(tracks)
         careful = DirectionTagger(model, arguments.device, 'd4')
         tracks = flag(
-            tag_again(careful, source, tracks, again, batch),
+            tag_again(careful, source, tracks, again, batch_size),
             arguments.threshold)
         lines.append(f'fallback        {again.sum()} frames looked at again')
     tracks = refine(tracks, arguments.repair, arguments.smooth)
@@ -157,7 +162,7 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
     lines += summarise(tracks, arguments.threshold)
     lines.append(f'written         {arguments.out}')
     if arguments.movie:
-        draw_movie(arguments.movie, source, tracks, batch)
+        draw_movie(arguments.movie, source, tracks, batch_size)
         lines.append(f'movie           {arguments.movie}')
     print('\n'.join(lines))
     return 0
@@ -313,30 +318,8 @@ def draw_movie(path: Path, source: CropSource, tracks: DirectionTracks,
         fps=tracks.fps)
 
 
-def _tta(text: str) -> str | None:
-    return None if text == 'none' else text
-
-
-def _check_movie(path: Path) -> None:
-    if path.suffix.lower() != '.mp4' or not path.parent.is_dir():
-        raise DataError(path, '--movie', 'a name ending in .mp4 in an '
-                        'existing folder', str(path))
-
-
 def _smoother(text: str) -> Smoother:
     try:
         return parse_smoother(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
-
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not value > 0:
-            raise argparse.ArgumentTypeError(
-                f'expected more than 0, found {text}')
-        return value
-
-    return parse

@@ -11,13 +11,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mmpose_ext.direction.crops import cut_crop
-from mmpose_ext.direction.landmarks import (
-    LANDMARKS,
-    landmark_points,
-    match_landmarks,
-)
+from mmpose_ext.direction.angles import POINTS, VECTORS
+from mmpose_ext.direction.crops import cut_crop, frame_to_crop
+from mmpose_ext.direction.landmarks import landmark_points, match_landmarks
 from mmpose_ext.storage import DataError, PointTracks, VideoReader
+from mmpose_ext.storage.pictures import read_picture
 
 Array = np.ndarray
 
@@ -74,11 +72,11 @@ def choose_rows(tracks: PointTracks, arguments: Namespace) -> Recording:
                         ', '.join(tracks.individuals),
                         'choose one by --individual NAME')
     tracks = tracks.select_individual(arguments.individual)
-    given = {name: getattr(arguments, name) for name in LANDMARKS}
+    given = {name: getattr(arguments, name) for name in POINTS}
     parts = match_landmarks(tracks, given)
     scores = np.stack([
         np.min([tracks.scores[:, 0, tracks.names.index(name)]
-                for name in parts[landmark]], 0) for landmark in LANDMARKS
+                for name in parts[landmark]], 0) for landmark in POINTS
     ], 1)
     points = landmark_points(tracks, parts)
     points[~(scores >= arguments.min_score)] = np.nan
@@ -142,15 +140,6 @@ def cut_crops(recording: Recording, frames: Iterator[Array],
     return Crops(images, points, centers, sides)
 
 
-def frame_to_crop(points: Array, origin: Array, side: int,
-                  size: int) -> Array:
-    """Points (..., 2) of the frame as pixels of a crop.
-
-    The inverse of :func:`mmpose_ext.direction.crops.crop_to_frame`.
-    """
-    return (np.asarray(points) - origin + .5) * (size / side) - .5
-
-
 def iter_images(recording: Recording) -> Iterator[Array]:
     """Frames of labelled images.
 
@@ -162,7 +151,7 @@ def iter_images(recording: Recording) -> Iterator[Array]:
     sizes: dict[str, tuple[int, ...]] = {}
     for i, row in enumerate(recording.rows):
         path = recording.tracks.images[row]
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        image = read_picture(path, cv2.IMREAD_COLOR)
         if image is None:
             raise DataError(path, 'file', 'an image',
                             'another format or a damaged file')
@@ -175,7 +164,7 @@ def iter_images(recording: Recording) -> Iterator[Array]:
                 'the labels may belong to images of another size')
         outside = _outside(recording.points[i], size)
         if outside.any():
-            name = LANDMARKS[int(outside.argmax())]
+            name = POINTS[int(outside.argmax())]
             point = np.round(recording.points[i][outside.argmax()], 1)
             raise DataError(path, f'point {name}',
                             f'a point on the {size[0]}x{size[1]} px image',
@@ -205,9 +194,10 @@ def label_floor(recording: Recording) -> dict[str, float]:
     A mean of n points has 1 / sqrt(n) of the noise. For small angles the
     error of a vector of length L is the noise of its two ends over L.
     """
-    noise = np.array([len(recording.parts[name])**-.5 for name in LANDMARKS])
+    noise = np.array([len(recording.parts[name])**-.5 for name in POINTS])
     floors = {}
-    for name, (start, end) in dict(body=(0, 1), head=(1, 2)).items():
+    for name in ('body', 'head'):
+        start, end = VECTORS[name]
         vectors = recording.points[:, end] - recording.points[:, start]
         length = float(np.nanmedian(np.linalg.norm(vectors, axis=-1)))
         floors[name] = float(

@@ -13,21 +13,24 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 
-from mmpose_ext.direction.angles import VECTORS
+from mmpose_ext.direction.angles import POINTS, VECTORS
 from mmpose_ext.direction.datasets import DirectionDataset
 from mmpose_ext.direction.estimator import DirectionEstimator
-from mmpose_ext.direction.metric import POINTS, DirectionResults
+from mmpose_ext.direction.metric import DirectionResults
 from mmpose_ext.direction.report_text import render_report
 from mmpose_ext.direction.split import SplitRule
 from mmpose_ext.registry import HOOKS
 from mmpose_ext.storage import atomic_file
-from mmpose_ext.storage.plain_files import sha256_of, without_nan
+from mmpose_ext.storage.plain_files import (
+    sha256_of,
+    without_nan,
+    write_json,
+)
 from mmpose_ext.training.run_report import (
     best_model,
     evaluate_model,
     read_report,
     try_to_write,
-    write_json,
     write_weights,
 )
 from mmpose_ext.training.stopwatch import describe_machine
@@ -242,7 +245,8 @@ def write_run_movie(model: DirectionEstimator, source: Path, path: Path,
         tag_source,
     )
     device = str(next(model.parameters()).device)
-    tagger = DirectionTagger(model, device, model.test_cfg.get('tta'))
+    tagger = DirectionTagger(model, device,
+                             model.test_cfg.get('tta') or 'none')
     crops = open_source(source, tagger.size)
     tracks = tag_source(tagger, crops, fps or crops.fps or DEFAULT_FPS)
     draw_movie(path, crops, tracks)

@@ -186,7 +186,7 @@ def rts(acceleration: float, noise: float) -> Smoother:
     return smooth
 
 
-_SMOOTHERS: dict[str, tuple[Callable[..., Smoother], tuple]] = dict(
+_SMOOTHERS: dict[str, tuple[Callable[..., Smoother], tuple[Any, ...]]] = dict(
     median=(median, (5, )),
     savgol=(savgol, (7, 2)),
     one_euro=(one_euro, (3., .3)),

@@ -17,11 +17,11 @@ from mmpose_ext.direction.duplicates import (
     near_duplicate_clusters,
     near_duplicates,
 )
+from mmpose_ext.splits import PARTS, check_shares
 from mmpose_ext.storage import DataError
 
 Array = np.ndarray
 
-PARTS = ('train', 'val', 'test')
 GROUP_KEYS = ('session', 'animal', 'source_id')
 METHODS = ('group', 'block', 'row')
 
@@ -58,14 +58,11 @@ class SplitRule:
 
     def __post_init__(self) -> None:
         # configs write lists; a rule must be hashable
-        object.__setattr__(self, 'fractions', tuple(self.fractions))
+        object.__setattr__(self, 'fractions', check_shares(
+            self.fractions, 'split_by.fractions'))
         if self.method not in METHODS:
             raise ValueError(f'split_by.method: expected one of {METHODS}, '
                              f'found {self.method!r}')
-        if (len(self.fractions) != 3 or min(self.fractions) < 0
-                or abs(sum(self.fractions) - 1) > 1e-6):
-            raise ValueError('split_by.fractions: expected three shares that '
-                             f'add up to 1, found {self.fractions}')
         if self.method == 'row' and not self.allow_leaky_split:
             raise ValueError(
                 'split_by.method=row: copies of training images would be '

@@ -11,14 +11,16 @@ import h5py
 import numpy as np
 
 from mmpose_ext.command_options import check_out
-from mmpose_ext.direction.angles import direction_angles, to_convention
-from mmpose_ext.direction.metric import POINTS
+from mmpose_ext.direction.angles import (
+    POINTS,
+    direction_angles,
+    to_convention,
+)
 from mmpose_ext.storage import atomic_file, write_npz
 
 Array = np.ndarray
 
 SUFFIXES = ('.csv', '.npz', '.h5')
-ANGLES = ('body', 'head', 'turn')
 ROWS_A_TIME = 4096
 
 

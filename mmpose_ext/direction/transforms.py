@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +54,7 @@ class BatchDirectionAugment(nn.Module):
     blur_kernel: Tensor
 
     def __init__(self,
-                 codec: dict,
+                 codec: dict[str, Any],
                  rotation: float = 180.,
                  flip_prob: float = .5,
                  scale: tuple[float, float] = (.9, 1.1),
@@ -83,7 +84,7 @@ class BatchDirectionAugment(nn.Module):
             persistent=False)
 
     def forward(self, inputs: Tensor,
-                data_samples: list) -> tuple[Tensor, list]:
+                data_samples: list[Any]) -> tuple[Tensor, list[Any]]:
         """Augment a batch.
 
         Args:
@@ -96,7 +97,7 @@ class BatchDirectionAugment(nn.Module):
         with torch.autocast(inputs.device.type, enabled=False):
             return self._augment(inputs, data_samples), data_samples
 
-    def _augment(self, inputs: Tensor, data_samples: list) -> Tensor:
+    def _augment(self, inputs: Tensor, data_samples: list[Any]) -> Tensor:
         labels = data_samples[0].gt_instance_labels
         draws = iter(hashed_uniform(labels.draw_seeds, 16).unbind(1))
         matrix, shift = self._draw_geometry(draws)

@@ -17,7 +17,7 @@ import numpy as np
 from mmpose.structures import PoseDataSample
 
 from mmpose_ext.direction import gauges
-from mmpose_ext.direction.angles import direction_angles
+from mmpose_ext.direction.angles import ANGLES, direction_angles
 from mmpose_ext.direction.gauges import SHIFT, Color, confidence_color
 from mmpose_ext.drawing import contact_sheet, write_picture
 from mmpose_ext.drawing.visualizer import PictureVisualizer
@@ -32,7 +32,7 @@ _LEAST_SIDE = 400  # px
 
 def draw_direction(image: Array,
                    points: Array,
-                   angles: Mapping[str, float] | Sequence[float] | None = None,
+                   angles: Mapping[str, float] | None = None,
                    confidence: float | None = None,
                    truth: Array | None = None,
                    scores: Array | None = None,
@@ -47,8 +47,8 @@ def draw_direction(image: Array,
     Args:
         image (ndarray): (H, W) grey or (H, W, 3) BGR, uint8.
         points (ndarray): (3, 2) base, neck and head, px; NaN is not drawn.
-        angles (Mapping | Sequence, optional): Body, head and turn angle,
-            radians. Defaults to None: those of the points.
+        angles (Mapping, optional): ``body``, ``head`` and ``turn``, radians.
+            Defaults to None: those of the points.
         confidence (float, optional): Of the head angle, in [0, 1]. Defaults
             to None.
         truth (ndarray, optional): (3, 2), px, drawn thin and green. Defaults
@@ -76,7 +76,7 @@ def draw_direction(image: Array,
     colors = [confidence_color(score) for score in (
         [confidence] * 3 if scores is None else np.ravel(scores))]
     _draw_skeleton(canvas, points, scale, (gauges.BODY, gauges.HEAD), colors)
-    named = _name_angles(points, angles)
+    named = _angles_of(points) if angles is None else angles
     if dial:
         gauges.draw_dial(canvas, named)
     if texts:
@@ -88,9 +88,7 @@ def write_movie(path: str | Path,
                 images: Iterable[Array],
                 points: Array,
                 scores: Array | None = None,
-                angles: Array | None = None,
                 angle_conf: Array | None = None,
-                truth: Array | None = None,
                 fps: float = 30.,
                 max_frames: int | None = None,
                 angle_plot: bool = True) -> int:
@@ -105,10 +103,7 @@ def write_movie(path: str | Path,
             size.
         points (ndarray): (T, 3, 2), px of these images; NaN is not drawn.
         scores (ndarray, optional): (T, 3). Defaults to None.
-        angles (ndarray, optional): (T, 3) body, head and turn, radians.
-            Defaults to None: those of the points.
         angle_conf (ndarray, optional): (T,). Defaults to None.
-        truth (ndarray, optional): (T, 3, 2), px. Defaults to None.
         fps (float): Defaults to 30.
         max_frames (int, optional): Defaults to None: all.
         angle_plot (bool): Whether the last three seconds of the angles run
@@ -134,15 +129,13 @@ def write_movie(path: str | Path,
     with VideoWriter(path, fps, size) as video:
         shown = itertools.islice(itertools.chain([first], frames), count)
         for i, image in enumerate(shown):
-            named = _name_angles(points[i],
-                                 None if angles is None else angles[i])
+            angles = _angles_of(points[i])
             conf = None if angle_conf is None else float(angle_conf[i])
             frame = draw_direction(
-                image, points[i], named, conf,
-                None if truth is None else truth[i],
-                None if scores is None else scores[i], scale)
+                image, points[i], angles, conf,
+                scores=None if scores is None else scores[i], scale=scale)
             if plot is not None:
-                frame = np.concatenate([frame, plot.draw(named, conf)])
+                frame = np.concatenate([frame, plot.draw(angles, conf)])
             video.write(frame)
             written += 1
         if written < count:
@@ -252,17 +245,10 @@ def _scale_to_show(image: Array) -> int:
     return max(1, math.ceil(_LEAST_SIDE / min(image.shape[:2])))
 
 
-def _name_angles(
-        points: Array, angles: Mapping[str, float] | Sequence[float] | None
-) -> dict[str, float]:
-    """Body, head and turn angle by name."""
-    names = ('body', 'head', 'turn')
-    if angles is None:
-        found = direction_angles(points)
-        angles = [float(found[name]) for name in names]
-    if isinstance(angles, Mapping):
-        angles = [angles[name] for name in names]
-    return dict(zip(names, map(float, angles), strict=True))
+def _angles_of(points: Array) -> dict[str, float]:
+    """Body, head and turn angle of one animal."""
+    found = direction_angles(points)
+    return {name: float(found[name]) for name in ANGLES}
 
 
 def _draw_skeleton(canvas: Array, points: Array, scale: int,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmpose_ext.storage import atomic_file
+from mmpose_ext.drawing.figures import new_figure, save_figure
 from mmpose_ext.storage.run_log import EMA, Record, RunLog, figures_of
 
 # of Okabe and Ito, told apart by the colour-blind
@@ -59,11 +59,8 @@ def draw_training_curves(log: RunLog | str | Path,
     if not isinstance(log, RunLog):
         log = RunLog(log)
     panels = _panels(log.train, log.val, best)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     rows = -(-len(panels) // 2)
-    figure = Figure(figsize=(14, 3 * rows), dpi=150)
-    FigureCanvasAgg(figure)
+    figure = new_figure(14, 3 * rows, dpi=150)
     # A fixed layout, with room for the legends, is drawn in half the time.
     figure.subplots_adjust(.05, .5 / (3 * rows), .81, 1 - .35 / (3 * rows),
                            wspace=.78, hspace=.4)
@@ -83,9 +80,7 @@ def draw_training_curves(log: RunLog | str | Path,
         axis.set_xlabel(unit)
         axis.legend(fontsize=8, frameon=False, loc='center left',
                     bbox_to_anchor=(1, .5))
-    out = Path(out)
-    with atomic_file(out) as temporary:
-        figure.savefig(temporary)
+    save_figure(figure, Path(out))
 
 
 def phase_changes(train: Iterable[Record]) -> Iterator[float]:

@@ -23,16 +23,17 @@ class BatchVisualizationHook(PoseVisualizationHook):
     ``<work_dir>/<timestamp>/<out_dir>``.
     """
 
-    def after_val_iter(self, runner: Any, batch_idx: int, data_batch: dict,
+    def after_val_iter(self, runner: Any, batch_idx: int,
+                       data_batch: dict[str, Any],
                        outputs: Sequence[PoseDataSample]) -> None:
-        """Hand the first image of every ``interval``-th batch to the
-        visualizer's backends."""
+        """Give the backends the first image of each ``interval``-th batch."""
         if not self.enable or (runner.iter + batch_idx) % self.interval:
             return
         self._visualizer.set_dataset_meta(runner.val_evaluator.dataset_meta)
         self._draw('val_img', data_batch, outputs, 0, runner.iter + batch_idx)
 
-    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: dict,
+    def after_test_iter(self, runner: Any, batch_idx: int,
+                        data_batch: dict[str, Any],
                         outputs: Sequence[PoseDataSample]) -> None:
         """Draw every image, into files if there is a folder for them."""
         if not self.enable:
@@ -51,7 +52,7 @@ class BatchVisualizationHook(PoseVisualizationHook):
 
     def _draw(self,
               name: str,
-              data_batch: dict,
+              data_batch: dict[str, Any],
               outputs: Sequence[PoseDataSample],
               index: int,
               step: int,
@@ -67,7 +68,7 @@ class BatchVisualizationHook(PoseVisualizationHook):
             out_file=out_file,
             step=step)
 
-    def image_of(self, data_batch: dict, index: int) -> Any:
+    def image_of(self, data_batch: dict[str, Any], index: int) -> Any:
         """What the visualizer gets of a sample.
 
         Args:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmpose_ext.drawing.curves import COLORS
+from mmpose_ext.drawing.figures import new_figure, save_figure
 from mmpose_ext.storage import atomic_file
 from mmpose_ext.storage.run_log import EMA, Record, RunLog
 
@@ -141,10 +142,7 @@ def draw_comparison(runs: Sequence[ComparedRun], out: str | Path) -> None:
     Raises:
         DataError: If the folder is missing.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(14, 7), dpi=150)
-    FigureCanvasAgg(figure)
+    figure = new_figure(14, 7, dpi=150)
     figure.subplots_adjust(.05, .13, .98, .95, wspace=.12, hspace=.2)
     axes = figure.subplots(2, 2, sharex='col')
     by_epoch = all(run.log.epoch_length for run in runs)
@@ -174,8 +172,7 @@ def draw_comparison(runs: Sequence[ComparedRun], out: str | Path) -> None:
         axis.set_xlim(left=0)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), frameon=False,
                   loc='lower center', ncols=min(4, len(runs)), fontsize=9)
-    with atomic_file(out) as temporary:
-        figure.savefig(temporary)
+    save_figure(figure, Path(out))
 
 
 def _draw_curve(axis: Any, records: Sequence[Record], name: str | None,

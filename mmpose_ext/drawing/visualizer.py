@@ -19,7 +19,7 @@ class PictureVisualizer(PoseLocalVisualizer):
     Arguments are those of ``PoseLocalVisualizer``.
     """
 
-    @master_only
+    @master_only  # type: ignore[untyped-decorator]
     def add_datasample(self,
                        name: str,
                        image: Any,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmpose_ext.equine.horse26 import FLIP_INDICES, NAMES, SKELETON
+from mmpose_ext.equine.horse26 import FLIP_INDICES, NAMES, PAIRS, SKELETON
 
 Array = np.ndarray
 
@@ -22,8 +22,6 @@ LIKELY_SWAP = 8.
 LEAST_BONES = 4  # that tell the size of a body
 LEAST_LENGTHS = 20  # that tell what is usual
 LEAST_HORSES = 100  # whose sides tell what is usual
-PAIRS = tuple((left, right) for left, right in enumerate(FLIP_INDICES)
-              if left < right)
 FRONT = tuple(map(NAMES.index, ('neck', 'withers', 'l_elbow', 'r_elbow')))
 REAR = tuple(map(NAMES.index, ('tail_base', 'l_hip', 'r_hip')))
 _HEAVINESS = 5.  # degrees of freedom: labels err more often than a Gaussian

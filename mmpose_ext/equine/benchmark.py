@@ -145,11 +145,11 @@ def stock_config(config: Config) -> Config:
     return config
 
 
-def _name(part: dict) -> str:
+def _name(part: dict[str, Any]) -> str:
     return str(part['type']).rpartition('.')[2]
 
 
-def _is_ours(part: dict) -> bool:
+def _is_ours(part: dict[str, Any]) -> bool:
     return str(part['type']).startswith('mmpose_ext.')
 
 

@@ -10,7 +10,6 @@ bare name of a file; for one picture or a video it may be left out.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mmpose_ext.storage import DataError, check_file, check_keys
+from mmpose_ext.storage import DataError, check_file, check_keys, read_json
 
 Array = np.ndarray
 
@@ -78,10 +77,7 @@ class BoxFile:
                             str(error)) from error
 
     def _read_json(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        try:
-            content = json.loads(self.path.read_bytes())
-        except (ValueError, RecursionError) as error:
-            raise DataError(self.path, 'file', 'JSON', str(error)) from error
+        content = read_json(self.path)
         if not isinstance(content, list) or not all(
                 isinstance(row, dict) for row in content):
             raise DataError(self.path, 'file', 'a list of objects',

@@ -25,6 +25,7 @@ from mmpose_ext.browsing import (
     write_sheets,
 )
 from mmpose_ext.drawing.grid import BACKGROUND
+from mmpose_ext.equine.sources import read_image
 from mmpose_ext.equine.visualizer import draw_poses
 from mmpose_ext.storage import DataError
 from mmpose_ext.training import build_serial_loader
@@ -149,9 +150,7 @@ def iter_seen(config: Config, split: str, number: int,
 
 def draw_sample(sample: SeenSample) -> Array:
     """Photograph and crop side by side, (HEIGHT, W, 3) BGR uint8."""
-    photograph = cv2.imread(str(sample.path), cv2.IMREAD_COLOR)
-    if photograph is None:
-        raise DataError(sample.path, 'file', 'a picture', 'none')
+    photograph = read_image(sample.path)
     height, width = photograph.shape[:2]
     scale = min(HEIGHT / height, WIDEST * HEIGHT / width)
     left = _enlarge(photograph, scale)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mmpose_ext.command_options import check_new_folder, number_from
 from mmpose_ext.commands import Converter
 from mmpose_ext.equine.aliases import NameMap, looks_equine, map_names
 from mmpose_ext.equine.near_duplicates import near_duplicate_clusters
@@ -28,13 +28,13 @@ from mmpose_ext.equine.source_pictures import (
 )
 from mmpose_ext.equine.split import (
     GROUPINGS,
-    PARTS,
     check_grouping,
     group_key,
     read_earlier,
     split_groups,
 )
 from mmpose_ext.equine.split_files import SplitData, write_data_set
+from mmpose_ext.splits import PARTS, check_shares
 from mmpose_ext.storage import (
     DataError,
     LabelSet,
@@ -57,10 +57,7 @@ SPLIT_FILE = 'split.json'
 def _convert(read: Callable[[Namespace], list[LabelSet]],
              arguments: Namespace) -> None:
     out: Path = arguments.out
-    if out.exists() and not arguments.overwrite:
-        raise DataError(out, 'folder', 'nothing there', 'an existing '
-                        f'{"folder" if out.is_dir() else "file"}',
-                        'choose another one, or replace it by --overwrite')
+    check_new_folder(out, arguments.overwrite)
     earlier = _read_split(out / SPLIT_FILE, _split_settings(arguments))
     sets = read(arguments)
     refuse_to_replace(out, _sources(sets, arguments))
@@ -257,10 +254,11 @@ def _add_arguments(parser: ArgumentParser, *extra: str,
         '--no-near-duplicates', dest='near_duplicates', action='store_false',
         help='let near-duplicate pictures lie in different parts')
     parser.add_argument(
-        '--min-keypoints', type=_number(int, 1, 26), default=5, metavar='N',
+        '--min-keypoints', type=number_from(1, 26, kind=int), default=5,
+        metavar='N',
         help='leave out horses with fewer points (default: 5)')
     parser.add_argument(
-        '--bbox-pad', type=_number(float, 0, 10), default=.1, metavar='SHARE',
+        '--bbox-pad', type=number_from(0, 10), default=.1, metavar='SHARE',
         help='margin of boxes made from points, as a share of their longer '
         'side (default: 0.1)')
     parser.add_argument(
@@ -274,12 +272,11 @@ def _add_arguments(parser: ArgumentParser, *extra: str,
 
 
 def _fractions(text: str) -> tuple[float, ...]:
-    values = tuple(float(part) for part in text.split(','))
-    if (len(values) != 3 or not all(0 <= value <= 1 for value in values)
-            or not math.isclose(sum(values), 1, abs_tol=1e-6)):
-        raise ArgumentTypeError(
-            f'three shares that add up to 1, such as 0.7,0.15,0.15: {text}')
-    return values
+    try:
+        return check_shares([float(part) for part in text.split(',')],
+                            'such as 0.7,0.15,0.15')
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def _grouping(text: str) -> str:
@@ -288,17 +285,6 @@ def _grouping(text: str) -> str:
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from error
     return text
-
-
-def _number(kind: Callable[[str], Any], low: float,
-            high: float) -> Callable[[str], Any]:
-    def parse(text: str) -> Any:
-        value = kind(text)
-        if not low <= value <= high:
-            raise ValueError(text)
-        return value
-    parse.__name__ = f'{kind.__name__} from {low:g} to {high:g}'
-    return parse
 
 
 def _accepts_coco(path: Path) -> bool:

@@ -25,6 +25,7 @@ from mmpose.datasets.transforms import (
 )
 
 from mmpose_ext.storage import DataError, check_file
+from mmpose_ext.storage.pictures import decode_picture
 
 Array = np.ndarray
 
@@ -179,7 +180,7 @@ def read_part(path: str | Path, part: Part, size: tuple[int, int]) -> Array:
     reduced = 1
     if data.startswith(_JPEG) and size[0] % factor == size[1] % factor == 0:
         reduced = max((n for n in _REDUCED if factor % n == 0), default=1)
-    image = cv2.imdecode(
+    image = decode_picture(
         np.frombuffer(data, np.uint8), _REDUCED.get(reduced,
                                                     cv2.IMREAD_COLOR))
     if image is None:

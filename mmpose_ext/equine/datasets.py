@@ -47,7 +47,7 @@ class HorsePoseDataset(BaseCocoStyleDataset):
 
     METAINFO = dict(from_file=METAINFO_FILE)
 
-    def __init__(self, *args: Any, cache: dict | None = None,
+    def __init__(self, *args: Any, cache: dict[str, Any] | None = None,
                  **kwargs: Any) -> None:
         if cache is not None and kwargs.get('test_mode'):
             raise ValueError('cache: a data set to test on has predictions '
@@ -68,7 +68,7 @@ class HorsePoseDataset(BaseCocoStyleDataset):
             MMLogger.get_current_instance().info(
                 f'{self.ann_file}: {self.cache}')
 
-    def filter_data(self) -> list[dict]:
+    def filter_data(self) -> list[dict[str, Any]]:
         """Leave out what the settings exclude; something must remain."""
         infos = super().filter_data()
         if not infos:
@@ -76,7 +76,8 @@ class HorsePoseDataset(BaseCocoStyleDataset):
                             'none with a box and a point')
         return infos
 
-    def parse_data_info(self, raw_data_info: dict) -> dict | None:
+    def parse_data_info(
+            self, raw_data_info: dict[str, Any]) -> dict[str, Any] | None:
         """Read an annotation; adds ``img_size``, width and height in px."""
         info = super().parse_data_info(raw_data_info)
         if info is not None:
@@ -101,7 +102,8 @@ class HorsePoseDataset(BaseCocoStyleDataset):
         with seeded_generators(int(draw_seeds([idx])[0])):
             return super().__getitem__(idx)
 
-    def _load_annotations(self) -> tuple[list[dict], list[dict]]:
+    def _load_annotations(
+            self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Annotations and images of the file, after all checks."""
         path = Path(self.ann_file)
         content = read_annotations(path)

@@ -14,6 +14,9 @@ _ANATOMICAL = parse_pose_metainfo(dict(from_file=ANATOMICAL_FILE))
 
 NAMES: tuple[str, ...] = tuple(_META['keypoint_name2id'])
 FLIP_INDICES: tuple[int, ...] = tuple(_META['flip_indices'])
+# left and right of a point
+PAIRS: tuple[tuple[int, int], ...] = tuple(
+    (left, right) for left, right in enumerate(FLIP_INDICES) if left < right)
 SKELETON: tuple[tuple[int, int], ...] = tuple(
     (first, second) for first, second in _META['skeleton_links'])
 SIGMAS: tuple[float, ...] = tuple(

@@ -41,6 +41,7 @@ Array = np.ndarray
 BATCH = 32  # horses
 DETECTION_SCORE = .5
 
+
 @dataclass(frozen=True, eq=False)
 class Poses:
     """The horses of one picture.

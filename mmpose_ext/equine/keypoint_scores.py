@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmpose_ext.equine.horse26 import FLIP_INDICES, GROUPS, NAMES
+from mmpose_ext.equine.horse26 import GROUPS, NAMES, PAIRS
 from mmpose_ext.scoring.bootstrap import grouped_interval
 from mmpose_ext.storage import DataError, check_file
 
@@ -16,8 +16,6 @@ Array = np.ndarray
 
 PCK_LIMITS = (.05, .1, .2)
 FIGURES = ('EPE', 'NE', 'NE_body', *(f'PCK@{t:g}' for t in PCK_LIMITS), 'OKS')
-SWAP_PAIRS = tuple(
-    (left, right) for left, right in enumerate(FLIP_INDICES) if left < right)
 _BODY = NAMES.index('withers'), NAMES.index('tail_base')
 
 
@@ -84,7 +82,7 @@ def keypoint_report(results: PoseResults,
             interval=_interval(swapped, results.images),
             pairs={
                 f'{NAMES[left]}/{NAMES[right]}': _mean(swapped[:, i])
-                for i, (left, right) in enumerate(SWAP_PAIRS)
+                for i, (left, right) in enumerate(PAIRS)
             }),
         visibility=visibility_figures(results.scores, results.labelled,
                                       score_thr))
@@ -142,10 +140,10 @@ def find_swaps(points: Array, truth: Array) -> Array:
         truth (ndarray): (N, K, 2); NaN where there is no label.
 
     Returns:
-        ndarray: (N, P) 1 or 0 for each of :data:`SWAP_PAIRS`, NaN where
-        either label is missing.
+        ndarray: (N, P) 1 or 0 for each pair of the 26 points
+        (``horse26.PAIRS``), NaN where either label is missing.
     """
-    left, right = np.array(SWAP_PAIRS).T
+    left, right = np.array(PAIRS).T
 
     def length(start: Array, end: Array) -> Array:
         return np.linalg.norm(points[:, start] - truth[:, end], axis=-1)

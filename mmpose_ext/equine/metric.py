@@ -79,7 +79,8 @@ class HorseKeypointMetric(BaseMetric):
         self.results_: PoseResults | None = None
         self.report: dict[str, Any] = {}
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any,
+                data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep what is needed of each sample."""
         for sample in data_samples:
             label = sample.get('raw_ann_info')
@@ -100,7 +101,7 @@ class HorseKeypointMetric(BaseMetric):
                     boxes=label['bbox'],
                     areas=label.get('area', BODY_SHARE * width * height)))
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Main figures for the log; the rest goes to :attr:`report`."""
         # Padding of the last distributed batch repeats horses; the order
         # must not depend on the number of processes.
@@ -154,17 +155,17 @@ class HorseCocoMetric(CocoMetric):
         super().__init__(prefix=prefix, **kwargs)
 
     @property
-    def dataset_meta(self) -> dict | None:
+    def dataset_meta(self) -> dict[str, Any] | None:
         """Meta information of the data set, with the sigmas replaced."""
         return self._dataset_meta
 
     @dataset_meta.setter
-    def dataset_meta(self, dataset_meta: dict) -> None:
+    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
         """Take the meta information; the data set's own is not changed."""
         CocoMetric.dataset_meta.fset(
             self, dict(dataset_meta, sigmas=self.sigmas))
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """As ``CocoMetric`` does, without what COCO's code prints."""
         with redirect_stdout(StringIO()):
             return super().compute_metrics(results)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from mmpose_ext.splits import link_clusters
 
 Array = np.ndarray
 
@@ -87,7 +87,4 @@ def near_duplicate_clusters(hashes: Array, distance: int = NEAR) -> Array:
     Returns:
         ndarray: (N,) int, numbered from 0.
     """
-    pairs = near_pairs(hashes, distance=distance)
-    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])),
-                      shape=(len(hashes), len(hashes)))
-    return connected_components(links, directed=False)[1]
+    return link_clusters(near_pairs(hashes, distance=distance), len(hashes))

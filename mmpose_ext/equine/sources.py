@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from mmpose_ext.equine.checks_annotations import read_annotations
 from mmpose_ext.equine.checks_images import find_image_folder
 from mmpose_ext.equine.datasets import HorsePoseDataset
 from mmpose_ext.storage import DataError, VideoReader, check_file
+from mmpose_ext.storage.pictures import decode_picture
 
 Array = np.ndarray
 # BGR picture (H, W, 3) -> boxes (N, 4) x1, y1, x2, y2 px, and scores (N,)
@@ -181,10 +183,7 @@ def read_image(path: Path) -> Array:
         DataError: If it cannot be read.
     """
     data = np.fromfile(check_file(path), np.uint8)
-    try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except cv2.error:  # sizes that OpenCV refuses
-        image = None
+    image = decode_picture(data, cv2.IMREAD_COLOR)
     if image is None:
         raise DataError(path, 'file', 'a picture',
                         'another format or damaged data')
@@ -207,7 +206,7 @@ def _read_coco(path: Path, root: Path) -> list[Picture]:
         dataset = HorsePoseDataset(
             ann_file=str(path), data_prefix=dict(img=str(root)),
             test_mode=True)
-    instances: dict[int, list[dict]] = {}
+    instances: dict[int, list[dict[str, Any]]] = {}
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)
         instances.setdefault(info['img_id'], []).append(info)

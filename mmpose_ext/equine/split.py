@@ -12,14 +12,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import ExifTags, Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from mmpose_ext.splits import PARTS, link_clusters
 from mmpose_ext.storage import DataError
 
 Array = np.ndarray
 
-PARTS = ('train', 'val', 'test')
 GROUPINGS = ('image', 'prefix', 'folder', 'regex:PATTERN', 'exif', 'none')
 _COUNTER = re.compile('[-_. ]*[0-9]+$')
 
@@ -132,10 +130,8 @@ def _join(groups: Sequence[str], clusters: Array | None) -> list[int]:
     if clusters is None:
         return [int(row) for row in rows]
     count = len(groups)
-    links = coo_array((np.ones(count), (rows, count + np.asarray(clusters))),
-                      shape=(2 * count, 2 * count))
-    return [int(n) for n in
-            connected_components(links, directed=False)[1][rows]]
+    pairs = np.stack([rows, count + np.asarray(clusters)], 1)
+    return link_clusters(pairs, 2 * count)[rows].tolist()
 
 
 def _draw(group: str, fractions: Sequence[float], seed: int) -> str:

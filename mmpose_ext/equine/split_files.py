@@ -1,7 +1,6 @@
 """The folder of a horse data set, written whole or not at all."""
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections import Counter
@@ -19,9 +18,10 @@ from mmpose_ext.drawing import contact_sheet
 from mmpose_ext.drawing.grid import BACKGROUND
 from mmpose_ext.equine.horse26 import BODY_SHARE, NAMES, SKELETON
 from mmpose_ext.equine.source_pictures import Horse, SourcePicture
-from mmpose_ext.equine.split import PARTS
+from mmpose_ext.equine.sources import read_image
 from mmpose_ext.equine.visualizer import Pen, draw_poses
-from mmpose_ext.storage import atomic_folder
+from mmpose_ext.splits import PARTS
+from mmpose_ext.storage import atomic_folder, write_json
 
 Array = np.ndarray
 
@@ -101,9 +101,9 @@ def write_data_set(out: Path, data: SplitData, text: str, images: str,
             str(picture.file.absolute()) for picture in data.pictures]
         (folder / 'annotations').mkdir()
         for part, content in coco_files(data, shown, share).items():
-            _write_json(folder / 'annotations' / f'horse_{part}.json',
-                        content)
-        _write_json(folder / 'split.json', split_record(data, shown))
+            write_json(folder / 'annotations' / f'horse_{part}.json', content,
+                       indent=1)
+        write_json(folder / 'split.json', split_record(data, shown), indent=1)
         (folder / 'README.txt').write_text(text + '\n', encoding='utf-8')
         sheet = draw_sheet(data)
         if not cv2.imwrite(str(folder / 'contact_sheet.png'), sheet):
@@ -195,10 +195,6 @@ def split_record(data: SplitData, names: list[str]) -> dict[str, Any]:
                 key=lambda row: row[0])})
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-
-
 def _write_pictures(folder: Path, data: SplitData, names: list[str],
                     images: str) -> None:
     if images == 'none':
@@ -232,9 +228,7 @@ def draw_sheet(data: SplitData) -> Array:
 
 
 def _draw_horse(picture: SourcePicture, horse: Horse) -> Array:
-    image = cv2.imread(str(picture.file), cv2.IMREAD_COLOR)
-    if image is None:  # it was read before: gone in between
-        raise OSError(f'{picture.file} cannot be read')
+    image = read_image(picture.file)
     side = float(horse.box[2:].max()) * _MARGIN
     corner = horse.box[:2] + horse.box[2:] / 2 - side / 2
     scale = _TILE / side

@@ -102,29 +102,6 @@ class Cameras:
             np.asarray(translations, np.float64),
             np.concatenate([radial[:, :2], tangential, third], 1), sizes)
 
-    def to_matlab(self, pixel_origin: int = 1) -> dict[str, Array]:
-        """MATLAB's matrices, the inverse of :meth:`from_matlab`.
-
-        Args:
-            pixel_origin (int): Where the centre of the first pixel is to be.
-                Defaults to 1.
-
-        Returns:
-            dict: ``intrinsics`` (V, 3, 3), ``rotations`` (V, 3, 3),
-            ``translations`` (V, 3), ``radial`` (V, 2), or (V, 3) if a third
-            coefficient is not 0, and ``tangential`` (V, 2).
-        """
-        intrinsics = self.intrinsics.copy()
-        intrinsics[:, :2, 2] += pixel_origin
-        k1, k2, p1, p2, k3 = self.distortions.T
-        radial = [k1, k2, k3] if k3.any() else [k1, k2]
-        return dict(
-            intrinsics=intrinsics.transpose(0, 2, 1),
-            rotations=self.rotations.transpose(0, 2, 1),
-            translations=self.translations.copy(),
-            radial=np.stack(radial, 1),
-            tangential=np.stack([p1, p2], 1))
-
     def __len__(self) -> int:
         return len(self.names)
 

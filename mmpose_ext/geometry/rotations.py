@@ -35,11 +35,6 @@ def rotation_from_6d(six: Tensor) -> Tensor:
         return torch.stack([first, second, third], -1)
 
 
-def rotation_to_6d(rotations: Tensor) -> Tensor:
-    """The first two columns, (..., 6), of matrices (..., 3, 3)."""
-    return torch.cat([rotations[..., 0], rotations[..., 1]], -1)
-
-
 def rotation_angle(first: Tensor, second: Tensor) -> Tensor:
     """Angle between rotations, the geodesic distance.
 

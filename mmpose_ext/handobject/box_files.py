@@ -1,14 +1,19 @@
 """Boxes of a detector in place of the labelled ones."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmpose_ext.storage import DataError, NpzArchive, check_array, check_keys
-from mmpose_ext.storage.checks import check_file
+from mmpose_ext.storage import (
+    DataError,
+    NpzArchive,
+    check_array,
+    check_file,
+    check_keys,
+    read_json,
+)
 
 Array = np.ndarray
 
@@ -69,10 +74,7 @@ def _read_npz(path: Path) -> tuple[Array, Array, Array]:
 
 
 def _read_json(path: Path) -> tuple[Array, Array, Array]:
-    try:
-        entries = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataError(path, 'file', 'JSON', str(error)) from error
+    entries = read_json(path)
     if not isinstance(entries, list):
         raise DataError(path, 'file', 'a list of boxes',
                         type(entries).__name__)
@@ -89,9 +91,11 @@ def _entry(path: Path, number: int, entry: Any) -> list[Any]:
     try:
         identity = entry['id'] if 'id' in entry else entry['image_id']
         x, y, width, height = map(float, entry['bbox'])
-        return [int(identity), x, y, width, height,
+        # an id of the index is of 64 bits
+        return [int(np.int64(int(identity))), x, y, width, height,
                 float(entry.get('score', 1.))]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError,
+            OverflowError) as error:
         raise DataError(
             path, f'entry {number}', 'id (or image_id) and bbox of 4 numbers',
             str(entry)[:80]) from error

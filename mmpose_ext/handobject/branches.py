@@ -14,7 +14,7 @@ from mmpose_ext.handobject.codec import (
     rays,
 )
 from mmpose_ext.handobject.decoder import PatchTokens, patch_centres
-from mmpose_ext.handobject.hand import WRIST
+from mmpose_ext.handobject.hand import WRIST, root_relative
 from mmpose_ext.handobject.mano import HandObjectManoLayer
 from mmpose_ext.handobject.records import HandPose, ObjectPose
 from mmpose_ext.handobject.sigma_linear import LinearFactory
@@ -220,7 +220,7 @@ class ManoBranch(nn.Module):
         shape = self.shape(whole).float()
         _, joints = self.layer.from_rotations(rotations, shape,
                                               shape.new_zeros(len(shape), 3))
-        return joints - joints[:, WRIST:WRIST + 1], shape
+        return root_relative(joints), shape
 
 
 def make_hand(pixels: Tensor, depth_offsets: Tensor, root_rho: Tensor,

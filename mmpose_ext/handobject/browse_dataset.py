@@ -38,6 +38,7 @@ from mmpose_ext.handobject.hand import SIDES
 from mmpose_ext.handobject.objects import YCB_NAMES
 from mmpose_ext.handobject.scene_sources import ObjectBounds
 from mmpose_ext.storage import DataError
+from mmpose_ext.storage.pictures import read_picture
 from mmpose_ext.training import build_serial_loader
 
 Array = np.ndarray
@@ -147,7 +148,7 @@ def draw_sample(sample: SeenSample,
         ndarray: (HEIGHT, W, 3) BGR uint8.
     """
     bounds = {} if bounds is None else bounds
-    photograph = cv2.imread(str(sample.path), cv2.IMREAD_COLOR)
+    photograph = read_picture(sample.path, cv2.IMREAD_COLOR)
     if photograph is None:
         raise DataError(sample.path, 'file', 'a picture', 'none')
     scale = HEIGHT / photograph.shape[0]

@@ -11,7 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmpose_ext.handobject.distance_fields import build_distance_fields
+from mmpose_ext.command_options import check_least, check_out
+from mmpose_ext.handobject.distance_fields import (
+    LEAST_RESOLUTION,
+    build_distance_fields,
+)
 from mmpose_ext.handobject.meshes import mesh_path
 from mmpose_ext.handobject.objects import YCB_IDS, ycb_name
 from mmpose_ext.storage import DataError
@@ -35,23 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                         help='.npz file to write')
     parser.add_argument('--ids', type=int, nargs='+', choices=YCB_IDS,
                         metavar='ID',
-                        help='objects, 1 to 21; all that are there if not '
-                        'given')
+                        help='objects, 1 to 21 (default: all that are there)')
     parser.add_argument('--resolution', type=int, default=64,
-                        help='nodes along an axis, 64 if not given')
+                        help='nodes along an axis (default: 64)')
     parser.add_argument('--overwrite', action='store_true',
                         help='replace the file')
     arguments = parser.parse_args(argv)
-    if arguments.resolution < 8:
-        parser.error('--resolution: expected 8 or more, found '
-                     f'{arguments.resolution}')
-    if arguments.out.suffix != '.npz':
-        parser.error(f'--out: expected a name ending in .npz, found '
-                     f'{arguments.out.name!r}')
     try:
-        if arguments.out.exists() and not arguments.overwrite:
-            raise DataError(arguments.out, 'file', 'nothing', 'a file',
-                            'choose another one or --overwrite')
+        check_least(arguments.models, arguments, resolution=LEAST_RESOLUTION)
+        check_out(arguments.out, ('.npz', ), overwrite=arguments.overwrite)
         ids = arguments.ids or [
             ycb_id for ycb_id in YCB_IDS
             if mesh_path(arguments.models, ycb_id).is_file()]
@@ -60,9 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         build_distance_fields(arguments.models, ids, arguments.resolution,
                               arguments.out)
     except DataError as error:
-        print(error, file=sys.stderr)
+        print(f'error: {error}', file=sys.stderr)
         return 1
-    print(f'{arguments.out}: {", ".join(map(ycb_name, ids))}')
+    print(f'written: {arguments.out}, of {", ".join(map(ycb_name, ids))}')
     return 0
 
 

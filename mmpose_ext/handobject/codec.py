@@ -15,7 +15,7 @@ import torch
 from mmpose.codecs.base import BaseKeypointCodec
 from torch import Tensor
 
-from mmpose_ext.handobject.hand import WRIST
+from mmpose_ext.handobject.hand import WRIST, root_relative
 from mmpose_ext.handobject.records import HandObjectTargets
 from mmpose_ext.registry import KEYPOINT_CODECS
 
@@ -203,9 +203,9 @@ class HandObjectLabel(BaseKeypointCodec):
         labels = {name: torch.from_numpy(np.asarray(value))
                   for name, value in encoded.items()}
         joints, pixels = labels['label_joints'], labels['label_pixels']
-        offsets = joints[..., 2] - joints[:, WRIST:WRIST + 1, 2]
-        decoded = decode_joints(pixels, offsets, labels['label_root_rho'],
-                                labels['label_view_camera'], self.size)
+        decoded = decode_joints(
+            pixels, root_relative(joints)[..., 2], labels['label_root_rho'],
+            labels['label_view_camera'], self.size)
         return pixels.numpy(), decoded.numpy()
 
     def _object_weights(self, view: dict[str, Any], camera: Array) -> Array:

@@ -164,7 +164,7 @@ class HandObjectCollapseMonitorHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int,
                          data_batch: Any = None,
-                         outputs: dict | None = None) -> None:
+                         outputs: dict[str, Any] | None = None) -> None:
         """Look at losses always, at the rest if its turn has come.
 
         Raises:
@@ -205,7 +205,7 @@ class HandObjectCollapseMonitorHook(Hook):
                 _BASELINE_CURE)
         self._check_progress(runner)
 
-    def _check_numbers(self, runner: Runner, outputs: dict) -> None:
+    def _check_numbers(self, runner: Runner, outputs: dict[str, Any]) -> None:
         guard = self._guard
         bad = [name for name, value in outputs.items()
                if 'loss' in name and not _is_finite(value)]

@@ -21,12 +21,17 @@ from mmengine.config import Config
 
 from mmpose_ext.command_options import add_device_option, check_least
 from mmpose_ext.drawing.curves import COLORS
+from mmpose_ext.drawing.figures import new_figure, save_figure
 from mmpose_ext.handobject.feature_spectrum import (
     FeatureCollector,
     effective_rank,
     singular_values,
 )
-from mmpose_ext.handobject.hand import JOINT_NAMES, root_relative
+from mmpose_ext.handobject.hand import (
+    JOINT_NAMES,
+    mirror_signs,
+    root_relative,
+)
 from mmpose_ext.handobject.hand_scores import (
     HandResults,
     pooled_mean,
@@ -35,6 +40,11 @@ from mmpose_ext.handobject.hand_scores import (
     spreads,
 )
 from mmpose_ext.handobject.inference import HandObjectInferencer
+from mmpose_ext.handobject.report_files import (
+    add_out_option,
+    check_out_option,
+    leave_report,
+)
 from mmpose_ext.handobject.score_records import (
     CollectedSamples,
     collect_samples,
@@ -42,18 +52,17 @@ from mmpose_ext.handobject.score_records import (
 )
 from mmpose_ext.handobject.trivial_answers import read_mean_answers
 from mmpose_ext.progress import prediction_progress
-from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.splits import PARTS
+from mmpose_ext.storage import DataError
 from mmpose_ext.training import build_serial_loader, text_table
 from mmpose_ext.training.loading import without_log
-from mmpose_ext.training.run_report import write_json
 
 Array = np.ndarray
 
-PICTURE, FIGURES = 'collapse_report.png', 'collapse_report.json'
+NAME = 'collapse_report'
 # of the spread ratio
 _COLLAPSED, _NARROW = .1, .5
 _BASELINE_SHARE = .95
-_MIRROR = np.array([-1., 1., 1.])
 _COLORS = dict(predicted=COLORS[0], true=COLORS[2], features=COLORS[1])
 
 
@@ -61,32 +70,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument('checkpoint', type=Path)
     parser.add_argument(
-        '--split', choices=('val', 'test', 'train'), default='val',
-        help='(default: val)')
+        '--split', choices=PARTS, default='val', help='default: val')
     parser.add_argument(
         '--limit', type=int, metavar='N', default=2000,
         help='most samples, the first ones of the split evenly spread '
         '(default: 2000)')
-    parser.add_argument(
-        '--out', type=Path, metavar='DIR',
-        help=f'folder for {PICTURE} and {FIGURES} (default: the table alone)')
+    add_out_option(parser, NAME)
     add_device_option(parser)
 
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Predict, compare, print; write picture and figures."""
     check_least('command line', arguments, limit=2)
+    check_out_option(arguments.out)
     samples, features = predict(config, arguments)
     report = dict(
         config=str(config.filename), checkpoint=str(arguments.checkpoint),
         split=arguments.split,
         **make_report(samples, features, _mean_pose(config, samples)))
-    print(render(report))
-    if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        write_json(arguments.out / FIGURES, report)
-        draw(report, arguments.out / PICTURE)
-        print(f'written: {arguments.out / PICTURE}, {FIGURES} beside it')
+    leave_report(report, render(report), draw, arguments.out, NAME)
     return 0
 
 
@@ -218,10 +220,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
         report (Mapping): Of :func:`make_report`.
         path (Path): PNG to write.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(12, 4.6), dpi=100, layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = new_figure(12, 4.6, layout='constrained')
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     names = list(report['joints'])
     places = np.arange(len(names))
@@ -248,8 +247,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     for axis in (left, right):
         axis.spines[['top', 'right']].set_visible(False)
         axis.legend(frameon=False, fontsize=8)
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, format='png')
+    save_figure(figure, path)
 
 
 def _mean_pose(config: Config, samples: CollectedSamples) -> Array | None:
@@ -268,7 +266,7 @@ def _mean_pose(config: Config, samples: CollectedSamples) -> Array | None:
 
 def _own_mean(hands: HandResults) -> Array:
     """Mean of the true hands (H, 21, 3), on its own side for each."""
-    signs = np.where(hands.left[:, None], _MIRROR, 1.)[:, None]
+    signs = mirror_signs(hands.left)[:, None]
     relative = np.where(hands.valid[..., None],
                         root_relative(hands.truth) * signs, np.nan)
     return np.nanmean(relative, 0) * signs
@@ -276,8 +274,8 @@ def _own_mean(hands: HandResults) -> Array:
 
 def _aligned(points: Array, left: Array) -> Array:
     """Hands (H, 63) behind the wrist, left ones mirrored."""
-    signs = np.where(left[:, None], _MIRROR, 1.)[:, None]
-    return (root_relative(points) * signs).reshape(len(points), -1)
+    aligned = root_relative(points) * mirror_signs(left)[:, None]
+    return aligned.reshape(len(points), -1)
 
 
 def _spectrum(vectors: Array) -> dict[str, Any]:

@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 import tempfile
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from mmpose_ext.command_options import number_from
 from mmpose_ext.commands import Converter
 from mmpose_ext.handobject.convert_coco import write_coco
 from mmpose_ext.handobject.convert_dexycb import (
@@ -118,7 +118,7 @@ def convert_dexycb(root: Path, out: Path, setup: str = 's0',
         print(line)
     for file, index in zip(files, indexes, strict=True):
         print(describe(index, file.stem))
-    _print_notes(notes, files)
+    _print_end(notes, files)
     return files
 
 
@@ -161,7 +161,7 @@ def convert_interhand(folder: Path, out: Path, root: Path | None = None,
             write_index(draft, index.columns)
     for file, index in zip(files, indexes, strict=True):
         print(describe(index, file.stem))
-    _print_notes(notes, files)
+    _print_end(notes, files)
     return files
 
 
@@ -221,7 +221,7 @@ def _missing_splits(wanted: Sequence[tuple[str, str]],
             yield f'{"_".join(pair)}: no video, not written'
 
 
-def _print_notes(notes: Mapping[str, int], files: Sequence[Path]) -> None:
+def _print_end(notes: Mapping[str, int], files: Sequence[Path]) -> None:
     for note, count in sorted(notes.items()):
         print(f'{count:,} {note}')
     print(f'written: {", ".join(map(str, files))}')
@@ -278,14 +278,15 @@ def _add_dexycb(parser: ArgumentParser) -> None:
     parser.add_argument('--split', choices=(*SPLITS, ALL), default=ALL,
                         help='(default: all)')
     step = parser.add_mutually_exclusive_group()
-    step.add_argument('--every', type=_at_least(1), default=1, metavar='N',
+    step.add_argument('--every', type=number_from(1, kind=int), default=1,
+                      metavar='N',
                       help='take frames 0, N, 2N... of each video')
     step.add_argument('--keyframes', action='store_true',
                       help='take the frames of the BOP evaluation, every '
                       'fourth')
-    parser.add_argument('--subjects', type=_at_least(1), nargs='+',
+    parser.add_argument('--subjects', type=number_from(1, kind=int), nargs='+',
                         metavar='N', help='take these, 1 to 10')
-    parser.add_argument('--limit', type=_at_least(1), metavar='N',
+    parser.add_argument('--limit', type=number_from(1, kind=int), metavar='N',
                         help='take at most N frames of a split, evenly '
                         'spread over it')
     parser.add_argument('--contact', action='store_true',
@@ -294,7 +295,7 @@ def _add_dexycb(parser: ArgumentParser) -> None:
     parser.add_argument('--format', choices=FORMATS, default='npz',
                         dest='form', help='index of mapped columns, or COCO '
                         'annotations of hands (default: npz)')
-    parser.add_argument('--workers', type=_at_least(0), default=0,
+    parser.add_argument('--workers', type=number_from(0, kind=int), default=0,
                         metavar='N', help='processes that read (default: 0, '
                         'none beside this one)')
 
@@ -306,15 +307,6 @@ def _add_interhand(parser: ArgumentParser) -> None:
     parser.add_argument('--images', type=Path, metavar='DIR',
                         help='folder of the pictures, in the data root '
                         '(default: the data root)')
-
-
-def _at_least(low: int) -> Callable[[str], Any]:
-    def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < low:
-            raise ArgumentTypeError(
-                f'{text}: no whole number of at least {low}')
-        return int(text)
-    return parse
 
 
 def _accepts_dexycb(path: Path) -> bool:

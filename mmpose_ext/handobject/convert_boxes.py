@@ -7,6 +7,9 @@ import numpy as np
 
 Array = np.ndarray
 
+# what converters note
+OUTSIDE = 'hands outside of the picture, their box 1 px at its edge'
+BEHIND = 'hands behind the camera, taken for none'
 _MIN_SIDE = 1.  # px
 
 

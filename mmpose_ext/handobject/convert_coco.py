@@ -10,14 +10,13 @@ import numpy as np
 
 from mmpose_ext.handobject.hand import BONES, JOINT_NAMES, SIDES
 from mmpose_ext.handobject.index_files import DEXYCB, HandObjectIndex
-from mmpose_ext.handobject.objects import YCB_IDS, ycb_name
+from mmpose_ext.handobject.objects import HAND_CATEGORY, YCB_IDS, ycb_name
 from mmpose_ext.storage import atomic_file
 from mmpose_ext.storage.dexycb import HAND_LABEL
 from mmpose_ext.storage.dexycb_labels import read_segmentation
 
 Array = np.ndarray
 
-HAND_CATEGORY = 22
 _METRES, _PIXELS = 6, 3  # decimals
 
 
@@ -122,5 +121,5 @@ def _keypoints(index: HandObjectIndex, row: int, root: Path) -> list[float]:
     return _rounded(np.c_[pixels, np.where(seen, 2, 1)].ravel(), _PIXELS)
 
 
-def _rounded(values: Array, decimals: int) -> list:
+def _rounded(values: Array, decimals: int) -> list[Any]:
     return np.round(values.astype(np.float64), decimals).tolist()

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -317,7 +318,7 @@ def _mesh_bounds(models: Path | None, ycb_id: int) -> Array | None:
     return load_mesh_bounds(models, ycb_id)
 
 
-def _run(work: Callable, tasks: Iterable[SequenceTask],
+def _run(work: Callable[..., Any], tasks: Iterable[SequenceTask],
          workers: int) -> Iterator[tuple[dict[str, Array], Counter[str]]]:
     """Results in the order of the tasks, only some of them ahead."""
     if workers < 1:

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from mmpose_ext.handobject.convert_boxes import (
+    BEHIND,
+    OUTSIDE,
     hand_boxes,
     is_small,
     mask_box,
@@ -30,8 +32,6 @@ from mmpose_ext.storage.dexycb_labels import (
 
 Array = np.ndarray
 
-OUTSIDE = 'hands outside of the picture, their box 1 px at its edge'
-BEHIND = 'hands behind the camera, taken for none'
 NO_POSE = "hands without MANO's pose"
 
 

@@ -1,7 +1,6 @@
 """InterHand2.6M in MMPose's files turned into columns of an index."""
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from mmpose_ext.handobject.convert_boxes import (
+    BEHIND,
+    OUTSIDE,
     hand_boxes,
     is_small,
     widened,
@@ -21,7 +22,14 @@ from mmpose_ext.handobject.index_files import (
     INTERHAND,
     sequence_fingerprint,
 )
-from mmpose_ext.storage import DataError, check_array, check_file, check_keys
+from mmpose_ext.splits import PARTS
+from mmpose_ext.storage import (
+    DataError,
+    check_array,
+    check_file,
+    check_keys,
+    read_json,
+)
 
 Array = np.ndarray
 
@@ -30,10 +38,7 @@ ENDINGS = ('_data.json', '_camera.json', '_joint_3d.json')
 ORDER = np.array([20, *(4 * finger + 3 - segment for finger in range(5)
                         for segment in range(4))])
 INCOMPLETE = 'hands with unlabelled joints, taken for none'
-BEHIND = 'hands behind the camera, taken for none'
-OUTSIDE = 'hands outside of the picture, their box 1 px at its edge'
 _MM = 1000
-_SPLITS = ('train', 'val', 'test')
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def find_prefixes(folder: Path) -> list[Path]:
 def split_of(prefix: Path) -> str:
     """Split that the name of a set of files tells, else ``all``."""
     words = prefix.name.lower().replace('.', '_').split('_')
-    return next((split for split in _SPLITS if split in words), 'all')
+    return next((split for split in PARTS if split in words), 'all')
 
 
 def gather_interhand(prefix: Path, root: Path, images: Path
@@ -94,7 +99,7 @@ def gather_interhand(prefix: Path, root: Path, images: Path
     """
     data_file, camera_file, joint_file = (
         Path(f'{prefix}{ending}') for ending in ENDINGS)
-    data, joints = _read_json(data_file), _read_json(joint_file)
+    data, joints = _read_table(data_file), _read_table(joint_file)
     cameras = _Cameras(camera_file)
     notes: Counter[str] = Counter()
     hands = list(_hands(data, data_file, joints, joint_file, cameras, notes))
@@ -104,7 +109,7 @@ def gather_interhand(prefix: Path, root: Path, images: Path
     for name in sorted({str(hand['file_name']) for hand in hands}):
         check_file(images / name, hint='the folder of pictures is given by '
                    '--images')
-    return _columns(hands, below, split_of(prefix)), notes
+    return _columns(hands, below, split_of(prefix), notes), notes
 
 
 class _Cameras:
@@ -112,7 +117,7 @@ class _Cameras:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._content = _read_json(file)
+        self._content = _read_table(file)
         self._cameras: dict[tuple[str, str], _Camera] = {}
 
     def __getitem__(self, key: tuple[str, str]) -> _Camera:
@@ -139,8 +144,9 @@ class _Cameras:
         return _Camera(rotation, place, np.concatenate([focal, centre]))
 
 
-def _hands(data: dict, data_file: Path, joints: dict, joint_file: Path,
-           cameras: _Cameras, notes: Counter[str]) -> Iterator[dict]:
+def _hands(data: dict[str, Any], data_file: Path, joints: dict[str, Any],
+           joint_file: Path, cameras: _Cameras,
+           notes: Counter[str]) -> Iterator[dict[str, Any]]:
     """Hands in the order of the annotations, the right one first."""
     check_keys(data, ['images', 'annotations'], data_file)
     images = {image.get('id'): image
@@ -176,7 +182,8 @@ def _hands(data: dict, data_file: Path, joints: dict, joint_file: Path,
                        intrinsics=camera.intrinsics)
 
 
-def _world(joints: dict, file: Path, capture: str, frame: str) -> Array:
+def _world(joints: dict[str, Any], file: Path, capture: str,
+           frame: str) -> Array:
     """Joints (42, 3) of a frame in mm."""
     where = f'frame {frame} of capture {capture}'
     frames = joints.get(capture)
@@ -186,7 +193,8 @@ def _world(joints: dict, file: Path, capture: str, frame: str) -> Array:
     return _numbers(frames[frame].get('world_coord'), file, where, (42, 3))
 
 
-def _columns(hands: list[dict], below: str, split: str) -> dict[str, Array]:
+def _columns(hands: list[dict[str, Any]], below: str, split: str,
+             notes: Counter[str]) -> dict[str, Array]:
     count = len(hands)
     valid = np.array([hand['valid'] for hand in hands])
     joints = np.array([hand['joints'] for hand in hands])
@@ -200,6 +208,7 @@ def _columns(hands: list[dict], below: str, split: str) -> dict[str, Array]:
     for row in np.flatnonzero(valid):
         boxes[row] = hand_boxes(pixels[row][None], *sizes[row])[0]
         if is_small(boxes[row][None])[0]:
+            notes[OUTSIDE] += 1
             boxes[row] = widened(boxes[row][None], *sizes[row])[0]
     keys = [(str(hand['subject']), f'capture{hand["capture"]}/'
              f'{hand["seq_name"]}/{SIDES[hand["side"]]}') for hand in hands]
@@ -239,7 +248,7 @@ def _columns(hands: list[dict], below: str, split: str) -> dict[str, Array]:
             (name for _, name in sequences), serials))}
 
 
-def _places(values: list, names: list) -> Array:
+def _places(values: list[Any], names: list[Any]) -> Array:
     place = {name: row for row, name in enumerate(names)}
     return np.array([place[value] for value in values])
 
@@ -254,19 +263,16 @@ def _below(root: Path, images: Path) -> str:
     return '' if inside == Path() else f'{inside.as_posix()}/'
 
 
-def _read_json(path: Path) -> dict:
-    check_file(path)
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataError(path, 'file', 'JSON', str(error)) from error
+def _read_table(path: Path) -> dict[str, Any]:
+    content = read_json(path)
     if not isinstance(content, dict):
         raise DataError(path, 'file', 'keys and values',
                         type(content).__name__)
     return content
 
 
-def _records(data: Mapping[str, Any], key: str, file: Path) -> list[dict]:
+def _records(data: Mapping[str, Any], key: str,
+             file: Path) -> list[dict[str, Any]]:
     records = data[key]
     if not isinstance(records, list) or not all(
             isinstance(record, dict) for record in records):
@@ -279,7 +285,7 @@ def _numbers(values: Any, file: Path, where: str,
              shape: tuple[int, ...]) -> Array:
     try:
         array = np.asarray(values, np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise DataError(file, where, f'numbers of shape {shape}',
                         repr(values)[:60]) from error
     return check_array(array, file, where, 'f', shape, True)

@@ -24,6 +24,7 @@ from mmpose.datasets.transforms import (
 )
 
 from mmpose_ext.storage import DataError, check_file
+from mmpose_ext.storage.pictures import read_picture
 
 Array = np.ndarray
 
@@ -168,12 +169,14 @@ class PictureCache:
         return {**info, 'img': place, 'img_offset': (left, top)}
 
 
-def read_photograph(path: str | Path, size: tuple[int, int]) -> Array:
+def read_photograph(path: str | Path,
+                    size: tuple[int, int] | None = None) -> Array:
     """Read a photograph as ``LoadImage`` does, and check it.
 
     Args:
         path (str | Path): The file.
-        size (tuple[int, int]): Width and height that it must have, px.
+        size (tuple[int, int], optional): Width and height that it must have,
+            px. Defaults to None: any.
 
     Returns:
         ndarray: uint8 (H, W, 3), BGR.
@@ -182,10 +185,11 @@ def read_photograph(path: str | Path, size: tuple[int, int]) -> Array:
         DataError: If it cannot be read, is cut short or has another size.
     """
     check_whole(path)
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    image = read_picture(path, cv2.IMREAD_COLOR)
     if image is None:
         raise DataError(path, 'file', 'a picture', 'none that OpenCV reads')
-    check_size(path, image, size)
+    if size is not None:
+        check_size(path, image, size)
     return image
 
 

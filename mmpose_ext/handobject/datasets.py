@@ -20,6 +20,7 @@ from mmpose_ext.handobject.crop_cache import (
 )
 from mmpose_ext.handobject.hand import METAINFO
 from mmpose_ext.handobject.index_files import (
+    BOX_COLUMNS,
     MAX_OBJECT,
     HandObjectIndex,
     read_index,
@@ -32,16 +33,20 @@ from mmpose_ext.handobject.row_selection import (
 )
 from mmpose_ext.registry import DATASETS
 from mmpose_ext.storage import DataError
-from mmpose_ext.training import Draw, draw_seeds, seeded_generators
+from mmpose_ext.training import (
+    Draw,
+    draw_seeds,
+    seeded_generators,
+    telling_of_picture,
+)
 
 Array = np.ndarray
 
-BOX_COLUMNS = dict(hand='bbox_hand', hand_object='bbox_union')
 GROUND_TRUTH = 'ground truth'
 
 
 @DATASETS.register_module()
-class HandObjectDataset(Dataset):
+class HandObjectDataset(Dataset[Any]):
     """One sample a frame: a hand, the objects, their camera.
 
     The index (see :mod:`~mmpose_ext.handobject.index_files`) is mapped; no
@@ -95,7 +100,7 @@ class HandObjectDataset(Dataset):
     def __init__(self,
                  ann_file: str,
                  data_root: str = '',
-                 pipeline: Sequence[dict | Callable] = (),
+                 pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = (),
                  test_mode: bool = False,
                  subset: str = 'all',
                  close_mm: float = 5.,
@@ -106,8 +111,8 @@ class HandObjectDataset(Dataset):
                  limit: int | None = None,
                  subjects: Sequence[int | str] | None = None,
                  valid_hands_only: bool = True,
-                 cache: dict | None = None,
-                 metainfo: dict | None = None,
+                 cache: dict[str, Any] | None = None,
+                 metainfo: dict[str, Any] | None = None,
                  lazy_init: bool = False,
                  max_refetch: int = 1000) -> None:
         if bbox_mode not in BOX_COLUMNS:

@@ -59,16 +59,11 @@ class SplitVideos:
         subject: (V, ) number of the subject.
         number: (V, ) place of the sequence among those of its subject.
         camera: (V, ) number of the camera.
-        sequence: (V, ) place of the sequence among those of the split.
-        scene_id: (V, ) of the BOP evaluation: sequence in the split times
-            the split's cameras, plus the camera's place among these.
     """
 
     subject: Array
     number: Array
     camera: Array
-    sequence: Array
-    scene_id: Array
 
     def __len__(self) -> int:
         return len(self.subject)
@@ -133,10 +128,8 @@ def split_videos(setup: str, split: str, sequences: Sequence[int],
                       if rule.takes(subject, number)],
                      np.int64).reshape(-1, 2)
     place = np.repeat(np.arange(len(taken)), len(cameras))
-    return SplitVideos(
-        taken[place, 0], taken[place, 1], np.tile(cameras, len(taken)),
-        place, place * len(cameras) + np.tile(
-            np.arange(len(cameras)), len(taken)))
+    return SplitVideos(taken[place, 0], taken[place, 1],
+                       np.tile(cameras, len(taken)))
 
 
 def running_ids(num_frames: Sequence[int] | Array) -> Array:
@@ -163,16 +156,3 @@ def is_keyframe(frames: Array) -> Array:
         np.ndarray: (N, ) bool; every fourth is one.
     """
     return np.asarray(frames) % KEYFRAME_STEP == 0
-
-
-def last_keyframes(num_frames: Sequence[int] | Array) -> Array:
-    """The last keyframe of each video, which shows the grasp.
-
-    Args:
-        num_frames (Sequence[int]): (V, ) lengths of videos, at least 1.
-
-    Returns:
-        np.ndarray: (V, ) numbers of frames.
-    """
-    counts = np.asarray(num_frames, np.int64)
-    return (counts - 1) // KEYFRAME_STEP * KEYFRAME_STEP

@@ -31,6 +31,7 @@ Array = np.ndarray
 
 MARGIN = .02  # m of grid around the bounding box
 FAR = 1.  # m, the answer for an object without a grid
+LEAST_RESOLUTION = 8  # nodes along an axis
 _HINT = ('make it: python -m mmpose_ext.handobject.build_distance_fields '
          'MODELS --out FILE')
 _KEYS = ('ids', 'grids', 'origins', 'spacings')
@@ -85,9 +86,10 @@ def build_distance_fields(models_dir: str | Path, ids: Sequence[int],
         DataError: If a mesh is missing or damaged, or the file cannot be.
         ValueError: If there is nothing to do, or the resolution is too low.
     """
-    if resolution < 8 or not len(ids):
-        raise ValueError('expected objects, and 8 nodes or more along an '
-                         f'axis, found {list(ids)} and {resolution}')
+    if resolution < LEAST_RESOLUTION or not len(ids):
+        raise ValueError(
+            f'expected objects, and {LEAST_RESOLUTION} nodes or more along an '
+            f'axis, found {list(ids)} and {resolution}')
     # a missing mesh is told before any work
     meshes = [load_mesh(models_dir, ycb_id) for ycb_id in ids]
     found = [signed_distances(mesh, resolution) for mesh in meshes]

@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 
 from mmpose_ext.drawing.lettering import EDGE, Color
+from mmpose_ext.geometry.crop_views import project
 from mmpose_ext.handobject.hand import BONES, joint_color
 
 Array = np.ndarray
 
-NEAR = .01  # m, what lies nearer to the camera is not drawn
+NEAR = .01  # m, where lines that come towards the camera are cut off
 TRUTH: Color = (255, 255, 255)
 TOUCHING: Color = (0, 255, 255)
 APART: Color = (70, 70, 70)
@@ -58,21 +59,6 @@ class HandObjectPose:
         """Row of an object's class; None where it is not there."""
         rows = np.flatnonzero(self.classes == number)
         return int(rows[0]) if len(rows) else None
-
-
-def project(points: Array, matrix: Array) -> Array:
-    """Pixels of points.
-
-    Args:
-        points (ndarray): (..., 3) m.
-        matrix (ndarray): (3, 3) the camera's.
-
-    Returns:
-        ndarray: (..., 2) px; NaN of points nearer than ``NEAR``, or behind.
-    """
-    points = np.asarray(points, np.float64)
-    depth = np.where(points[..., 2:] >= NEAR, points[..., 2:], np.nan)
-    return np.asarray((points @ matrix.T)[..., :2] / depth)
 
 
 def project_segments(starts: Array, ends: Array, matrix: Array,

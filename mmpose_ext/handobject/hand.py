@@ -5,9 +5,12 @@ then thumb to little finger, each from its base to its tip.
 """
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from torch import Tensor
+
+Joints = TypeVar('Joints', np.ndarray, Tensor)
 
 FINGERS = ('thumb', 'index', 'middle', 'ring', 'little')
 _SEGMENTS = ('mcp', 'pip', 'dip', 'tip')
@@ -60,6 +63,11 @@ def _metainfo() -> dict[str, Any]:
 METAINFO = _metainfo()
 
 
-def root_relative(joints: np.ndarray) -> np.ndarray:
+def root_relative(joints: Joints) -> Joints:
     """Joints (..., 21, 3) with the wrist in the origin."""
     return joints - joints[..., WRIST:WRIST + 1, :]
+
+
+def mirror_signs(left: np.ndarray) -> np.ndarray:
+    """Factors (N, 3) that make right hands of left (N,) ones, and back."""
+    return np.where(left[:, None], [-1., 1., 1.], 1.)

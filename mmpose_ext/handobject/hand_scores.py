@@ -12,7 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from mmpose_ext.handobject.hand import JOINT_NAMES, WRIST, root_relative
+from mmpose_ext.handobject.hand import (
+    JOINT_NAMES,
+    WRIST,
+    mirror_signs,
+    root_relative,
+)
 
 Array = np.ndarray
 
@@ -187,8 +192,7 @@ def spreads(points: Array, valid: Array, left: Array) -> Array:
     Left hands are mirrored first: telling sides apart is not spread. The
     three axes are joined as the root of the sum of variances.
     """
-    relative = root_relative(points) * np.where(
-        left[:, None], [-1., 1, 1], [1., 1, 1])[:, None]
+    relative = root_relative(points) * mirror_signs(left)[:, None]
     usable = valid & valid[:, WRIST:WRIST + 1] & np.isfinite(relative).all(-1)
     found = []
     for joint in range(points.shape[1]):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmengine.structures import InstanceData
@@ -97,12 +98,12 @@ class HandObjectHead(BaseHead):
                  num_objects: int = 21,
                  rotation_frame: str = 'allocentric',
                  predict_contact: bool = True,
-                 refiner: dict | None = None,
-                 mano: dict | None = None,
-                 sigma_reparam: dict | None = None,
-                 losses: dict[str, dict | None] | None = None,
-                 decoder: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 refiner: dict[str, Any] | None = None,
+                 mano: dict[str, Any] | None = None,
+                 sigma_reparam: dict[str, Any] | None = None,
+                 losses: dict[str, dict[str, Any] | None] | None = None,
+                 decoder: dict[str, Any] | None = None,
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(init_cfg)
         if predict_contact and not num_objects:
             raise ValueError('predict_contact: expected objects, found '
@@ -171,8 +172,8 @@ class HandObjectHead(BaseHead):
             prediction.mano_joints, prediction.mano_shape = self.mano(whole)
         return prediction
 
-    def loss(self, feats: Sequence[Tensor], batch_data_samples: Sequence,
-             train_cfg: dict | None = None) -> dict[str, Tensor]:
+    def loss(self, feats: Sequence[Tensor], batch_data_samples: Sequence[Any],
+             train_cfg: dict[str, Any] | None = None) -> dict[str, Tensor]:
         """Losses of a batch, and how much its hands vary.
 
         Args:
@@ -207,8 +208,9 @@ class HandObjectHead(BaseHead):
         results['spread_ratio'] = spread / true.clamp(min=1e-6)
         return results
 
-    def predict(self, feats: Sequence[Tensor], batch_data_samples: Sequence,
-                test_cfg: dict | None = None) -> list[InstanceData]:
+    def predict(self, feats: Sequence[Tensor],
+                batch_data_samples: Sequence[Any],
+                test_cfg: dict[str, Any] | None = None) -> list[InstanceData]:
         """Predictions in the photographs' own frames.
 
         Args:
@@ -232,7 +234,7 @@ class HandObjectHead(BaseHead):
         ]).to(feats[0].device)
         return to_instances(self(feats, camera), views)
 
-    def _check_crops(self, samples: Sequence) -> None:
+    def _check_crops(self, samples: Sequence[Any]) -> None:
         size = samples[0].metainfo.get('input_size')
         if size is not None:
             self._check_size(size, 'the crops')

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmpose_ext.geometry.crop_views import intrinsic_matrix, project
 from mmpose_ext.handobject.index_columns import (
     DEXYCB,
     DEXYCB_PATTERN,
     FILE_PATTERN,
     INTERHAND,
     MAX_OBJECT,
+    MAX_OFF_CENTRE,
     OPTIONAL_COLUMNS,
     REQUIRED,
 )
@@ -25,8 +27,6 @@ Array = np.ndarray
 _BLOCK = 8192  # rows looked at together
 _SAMPLES = 64  # rows whose projection is compared on opening
 _MAX_PIXELS = 5.  # between a joint and its projection
-# Farthest of a principal point from the middle, as a share of the side
-_MAX_OFF_CENTRE = .2
 
 
 def check_columns(path: Path, columns: dict[str, Array]) -> None:
@@ -48,9 +48,9 @@ def check_columns(path: Path, columns: dict[str, Array]) -> None:
             if isinstance(length, str) and axis < array.ndim:
                 lengths.setdefault(length, array.shape[axis])
         # `check_array` takes a type without a digit for a kind
-        check_array(array, path, name, 'b' if dtype == '?' else dtype, tuple(
-                        lengths.get(length, 0) if isinstance(length, str)
-                        else length for length in shape))
+        check_array(array, path, name, 'b' if dtype == '?' else dtype, [
+            lengths.get(length, 0) if isinstance(length, str) else length
+            for length in shape])
     for name, other in (('contact', 'contact_valid'),
                         ('contact_valid', 'contact')):
         if name in columns:
@@ -143,7 +143,7 @@ def _check_cameras(index: HandObjectIndex) -> None:
         values = check_array(index['K'][block], index.path, 'K', finite=True)
         size = (index['picture_size'][block] if 'picture_size' in index else
                 np.array([index.image_size]))
-        off = np.abs(values[:, 2:] - (size - 1) / 2) > _MAX_OFF_CENTRE * size
+        off = np.abs(values[:, 2:] - (size - 1) / 2) > MAX_OFF_CENTRE * size
         wrong = off.any(1) | (values[:, :2] <= 0).any(1)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
@@ -182,9 +182,7 @@ def _check_rows(index: HandObjectIndex, rows: Array) -> None:
         raise DataError(path, f'bbox_hand of row {rows[flat][0]}',
                         'a width and a height above 0',
                         f'{columns["bbox_hand"][rows[flat][0]]}')
-    camera = columns['K'][rows][:, None]
-    pixels = joints[..., :2] / joints[..., 2:] * camera[
-        ..., :2] + camera[..., 2:]
+    pixels = project(joints, intrinsic_matrix(columns['K'][rows])[:, None])
     error = np.median(np.linalg.norm(
         pixels - columns['joints_px'][rows], axis=-1), axis=1)
     if (error > _MAX_PIXELS).any():

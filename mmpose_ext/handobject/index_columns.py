@@ -55,6 +55,10 @@ DEXYCB_PATTERN = '{sequence}/{serial}/color_{frame:06d}.jpg'
 LABEL_PATTERN = '{sequence}/{serial}/labels_{frame:06d}.npz'
 FILE_PATTERN = '{file_name}'
 MAX_OBJECT = 21
+# by what the box is about
+BOX_COLUMNS = dict(hand='bbox_hand', hand_object='bbox_union')
+# Farthest of a principal point from the middle, as a share of the side
+MAX_OFF_CENTRE = .2
 CONVERT_HINT = 'make it anew with tools/convert_dataset.py'
 
 # Name to type, or its kind, and shape; letters are lengths that agree.

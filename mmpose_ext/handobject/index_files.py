@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from mmpose_ext.geometry.crop_views import intrinsic_matrix
 from mmpose_ext.handobject.index_checks import (
     check_all_rows,
     check_columns,
     check_content,
 )
 from mmpose_ext.handobject.index_columns import (
+    BOX_COLUMNS,
     CONVERT_HINT,
     DEXYCB,
     DEXYCB_PATTERN,
@@ -37,9 +39,10 @@ from mmpose_ext.storage.dexycb import list_sequences
 Array = np.ndarray
 
 __all__ = [
-    'CONVERT_HINT', 'DEXYCB', 'DEXYCB_PATTERN', 'FILE_PATTERN', 'INTERHAND',
-    'LABEL_PATTERN', 'MAX_OBJECT', 'HandObjectIndex', 'make_index',
-    'read_index', 'sequence_fingerprint', 'write_index'
+    'BOX_COLUMNS', 'CONVERT_HINT', 'DEXYCB', 'DEXYCB_PATTERN',
+    'FILE_PATTERN', 'INTERHAND', 'LABEL_PATTERN', 'MAX_OBJECT',
+    'HandObjectIndex', 'make_index', 'read_index', 'sequence_fingerprint',
+    'write_index'
 ]
 
 
@@ -124,8 +127,7 @@ class HandObjectIndex:
 
     def camera_matrix(self, row: int) -> Array:
         """Camera matrix (3, 3) of a frame, f4 in px."""
-        fx, fy, cx, cy = self.columns['K'][row]
-        return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float32)
+        return intrinsic_matrix(self.columns['K'][row])
 
     def size_of(self, row: int) -> tuple[int, int]:
         """Width and height of a frame's picture in px."""

@@ -1,11 +1,4 @@
-"""Hands and objects in photographs, by a trained model.
-
-For one picture in a notebook and for many at a time::
-
-    inferencer = HandObjectInferencer(config, checkpoint)
-    found = inferencer(image, bbox=(120, 80, 360, 320), K=matrix)
-    found['joints']  # (21, 3) metres about the wrist
-"""
+"""Hands and objects in photographs, by a trained model."""
 from __future__ import annotations
 
 import contextlib
@@ -52,7 +45,7 @@ class HandObjectInferencer:
     own camera all the same.
 
     Args:
-        config (Config | str | Path): Of the training.
+        config (Config): Of the training.
         checkpoint (str | Path): A checkpoint, or weights alone.
         device (str): ``auto``, ``cpu``, ``cuda`` ... Defaults to ``auto``.
 
@@ -61,10 +54,8 @@ class HandObjectInferencer:
             or the config has no test data set.
     """
 
-    def __init__(self, config: Config | str | Path, checkpoint: str | Path,
+    def __init__(self, config: Config, checkpoint: str | Path,
                  device: str = 'auto') -> None:
-        if not isinstance(config, Config):
-            config = Config.fromfile(config)
         init_default_scope(config.get('default_scope', 'mmpose'))
         dataset = dict((config.get('test_dataloader') or {}).get(
             'dataset') or {})
@@ -79,58 +70,6 @@ class HandObjectInferencer:
         self.device = choose_device(device)
         self.model = _load_model(config, checkpoint).to(self.device)
         self._cut = _Cutter(self.pipeline, self.mirror_left)
-
-    def __call__(self,
-                 image: Any,
-                 bbox: Any = None,
-                 K: Any = None,  # noqa: N803 - as cameras are written
-                 side: str | Sequence[str] = 'right'
-                 ) -> Found | list[Found]:
-        """Find the hand in a photograph, or in each of several.
-
-        Args:
-            image (ndarray | str | Path | Sequence): (H, W, 3) BGR uint8, or
-                a file; a list or tuple of them asks for a list of results.
-            bbox (array_like, optional): Left, top, right, bottom of the hand
-                in px; of several images one each. Defaults to None: the
-                whole picture.
-            K (array_like, optional): (3, 3) camera of the whole photograph;
-                of several images one for all, or one each. Defaults to None:
-                guessed, with a focal length of 1.2 of the longer side. Then
-                ``metric_depth`` is False, and of the points in space only
-                what is relative to the wrist means something.
-            side (str | Sequence[str]): ``right`` or ``left``; of several
-                images one for all, or one each. Defaults to ``right``.
-
-        Returns:
-            dict | list[dict]: See :meth:`predict`.
-
-        Raises:
-            DataError: If a picture cannot be read, or box or camera are not
-                of it.
-        """
-        several = isinstance(image, (list, tuple))
-        images = image if several else [image]
-        count = len(images)
-        boxes = (list(bbox) if several and bbox is not None
-                 else [bbox] * count)
-        shared = K is None or np.ndim(K) == 2
-        cameras = [K] * count if shared else list(K)
-        sides = [side] * count if isinstance(side, str) else list(side)
-        for name, values in (('bbox', boxes), ('K', cameras),
-                             ('side', sides)):
-            if len(values) != count:
-                raise DataError(name, 'argument', f'{count}, one an image',
-                                str(len(values)))
-        photographs = [
-            Photograph(one if isinstance(one, np.ndarray) else Path(one),
-                       None if box is None else np.asarray(box, np.float64),
-                       None if matrix is None else np.asarray(
-                           matrix, np.float64), hand, number)
-            for number, (one, box, matrix, hand) in enumerate(
-                zip(images, boxes, cameras, sides, strict=True))]
-        found = list(self.predict(photographs))
-        return found if several else found[0]
 
     def predict(self, photographs: Sequence[Photograph],
                 batch_size: int = BATCH,
@@ -156,7 +95,8 @@ class HandObjectInferencer:
             ``contact_scores`` (21,).
 
         Raises:
-            DataError: As :meth:`__call__`.
+            DataError: If a picture cannot be read, or box or camera are not
+                of it.
         """
         loader = DataLoader(
             _Samples(photographs, self._cut), batch_size,
@@ -182,7 +122,7 @@ class HandObjectInferencer:
             metainfo, ``metric_depth`` and ``bbox``, see :meth:`predict`.
 
         Raises:
-            DataError: As :meth:`__call__`; what came before is given first.
+            DataError: As :meth:`predict`; what came before is given first.
         """
         for batch in in_batches(map(self._cut, photographs), batch_size):
             for sample, known in self._run(_collate(batch)):
@@ -220,7 +160,8 @@ class HandObjectInferencer:
 class _Cutter:
     """Photographs as the model takes them; pickles for workers."""
 
-    def __init__(self, pipeline: Sequence[dict], mirror_left: bool) -> None:
+    def __init__(self, pipeline: Sequence[dict[str, Any]],
+                 mirror_left: bool) -> None:
         self.pipeline = Compose(pipeline)
         self.mirror_left = mirror_left
 
@@ -256,7 +197,7 @@ class _Cutter:
         return sample
 
 
-class _Samples(Dataset):
+class _Samples(Dataset[Any]):
     """Photographs, each cut when asked for."""
 
     def __init__(self, photographs: Sequence[Photograph],

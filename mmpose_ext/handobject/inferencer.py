@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmpose.structures import PoseDataSample
 from torch import nn
 
+from mmpose_ext.geometry.crop_views import intrinsic_matrix
 from mmpose_ext.handobject.hand import SIDES
 from mmpose_ext.handobject.inference import BATCH, HandObjectInferencer
 from mmpose_ext.handobject.photographs import (
@@ -23,7 +24,6 @@ from mmpose_ext.handobject.photographs import (
     list_photographs,
     read_camera,
 )
-from mmpose_ext.handobject.scene_sources import matrix_of
 from mmpose_ext.handobject.tasks import INDEX_SUFFIX, open_index
 from mmpose_ext.inferencer import iterate_some
 from mmpose_ext.storage import DataError
@@ -223,7 +223,7 @@ def _matrix_of(camera: Any, name: str) -> Array | None:
         return read_camera([str(camera)])
     values = _numbers(camera, name, 'a camera')
     if values.shape == (4, ):
-        return matrix_of(values)
+        return intrinsic_matrix(values)
     if values.shape != (3, 3):
         raise DataError(name, 'camera', 'a matrix (3, 3), or fx, fy, cx, cy',
                         f'shape {values.shape}')

@@ -6,14 +6,16 @@ import math
 import torch
 from torch import Tensor
 
-from mmpose_ext.handobject.hand import WRIST
-from mmpose_ext.handobject.hand_frames import palm_axes
+from mmpose_ext.handobject.hand import BASES, WRIST
 
 # Degrees, 0 is straight and bending to the palm is positive.
 FLEXION = dict(mcp=(-20., 95.), pip=(0., 110.), dip=(0., 90.))
 ABDUCTION = 25.
 THUMB = 95.  # in any direction: its joints have axes of their own
 _TINY = 1e-12
+_INDEX, _MIDDLE, _LITTLE = BASES[1], BASES[2], BASES[4]
+# Below these lengths (m, m2) a direction is noise and another one is taken.
+_SHORT, _SHORT_AREA = 1e-5, 1e-9
 
 
 def joint_limit_violation(joints: Tensor, side_sign: Tensor | None = None,
@@ -62,6 +64,33 @@ def joint_limit_violation(joints: Tensor, side_sign: Tensor | None = None,
         return torch.cat(excess, 1).mean(1)
 
 
+def palm_axes(joints: Tensor, side_sign: Tensor | None = None
+              ) -> tuple[Tensor, Tensor]:
+    """Two directions of the palm, at right angles for any input.
+
+    Args:
+        joints (Tensor): (B, 21, 3) m.
+        side_sign (Tensor, optional): (B, ) 1 for right hands (mirrored left
+            ones too), -1 for left ones, so that normals leave all palms
+            alike. Defaults to None: 1.
+
+    Returns:
+        tuple[Tensor, Tensor]: (B, 3) from the wrist to the middle finger, and
+        (B, 3) the normal, out of the palm to where fingers bend.
+    """
+    index, middle, little = (joints[:, base] - joints[:, WRIST]
+                             for base in (_INDEX, _MIDDLE, _LITTLE))
+    up = torch.zeros_like(middle)
+    up[:, 1] = 1
+    forward = _direction(middle, up, _SHORT)
+    normal = torch.linalg.cross(index, little)
+    if side_sign is not None:
+        normal = normal * side_sign.to(normal)[:, None]
+    # of what is across the middle finger, else of any line that is
+    normal = normal - (normal * forward).sum(-1, keepdim=True) * forward
+    return forward, _direction(normal, _across(forward), _SHORT_AREA)
+
+
 def _flexion_excess(old: Tensor, new: Tensor, axis: Tensor,
                     limits: tuple[float, float], margin: float) -> Tensor:
     """Excess (B, 4) of the angle from one bone to the next about an axis."""
@@ -79,6 +108,24 @@ def _flexion_excess(old: Tensor, new: Tensor, axis: Tensor,
 def _units(vectors: Tensor) -> Tensor:
     """Unit vectors; what has no length stays 0."""
     return vectors / (vectors.square().sum(-1, keepdim=True) + _TINY).sqrt()
+
+
+def _direction(vectors: Tensor, spare: Tensor, least: float) -> Tensor:
+    """Unit vectors; `spare` where they are shorter than `least`.
+
+    The derivative is finite everywhere: what is not used is not divided.
+    """
+    square = vectors.square().sum(-1, keepdim=True)
+    told = square > least * least
+    length = torch.where(told, square, 1.).sqrt()
+    return torch.where(told, vectors / length, spare)
+
+
+def _across(units: Tensor) -> Tensor:
+    """Unit vectors at right angles to others, by the axis least along."""
+    axis = torch.nn.functional.one_hot(units.abs().argmin(-1), 3).to(units)
+    across = torch.linalg.cross(axis, units)
+    return across / across.norm(dim=-1, keepdim=True)
 
 
 def _cos(degrees: float) -> float:

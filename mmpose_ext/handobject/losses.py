@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmpose_ext.handobject.decoder import patch_centres
-from mmpose_ext.handobject.hand import BONES, TIPS, WRIST
+from mmpose_ext.handobject.hand import BONES, TIPS, WRIST, root_relative
 from mmpose_ext.handobject.joint_limits import joint_limit_violation
 from mmpose_ext.handobject.records import (
     HandObjectPrediction,
@@ -128,9 +128,8 @@ class HandObjectPixelLoss(HandObjectStepLoss):
         return masked_mean(error, targets.joint_weights * near)
 
 
-@MODELS.register_module()
-class HandObjectMapLoss(HandObjectLoss):
-    """Divergence of the joints' maps from a bump about the true pixels.
+class HandObjectBumpLoss(HandObjectLoss):
+    """Base of losses of maps that shall be a bump about a pixel.
 
     The expectation over a map, which the other losses see, is right for many
     maps; this one says which. Networks without pretrained weights learn much
@@ -146,12 +145,42 @@ class HandObjectMapLoss(HandObjectLoss):
         super().__init__(loss_weight)
         self.sigma = sigma
 
+    def of_maps(self, maps: Tensor, pixels: Tensor, weights: Tensor,
+                size: int) -> Tensor:
+        """Mean Kullback-Leibler divergence of maps from bumps, a scalar.
+
+        Args:
+            maps (Tensor): (..., H, W) logits over the crop.
+            pixels (Tensor): (..., 2) px, the middles of the bumps. Those
+                outside the crop do not count.
+            weights (Tensor): (...)
+            size (int): Side of the crop, px.
+        """
+        height, width = maps.shape[-2:]
+        centres = patch_centres(height, width, size, maps.device)
+        distance = (pixels[..., None, :] - centres).square().sum(-1)
+        bump = (-distance / (2 * (self.sigma * size)**2)).softmax(-1)
+        divergence = F.kl_div(maps.flatten(-2).log_softmax(-1), bump,
+                              reduction='none').sum(-1)
+        inside = ((pixels >= 0) & (pixels <= size - 1)).all(-1)
+        return masked_mean(divergence, weights * inside)
+
+
+@MODELS.register_module()
+class HandObjectMapLoss(HandObjectBumpLoss):
+    """Divergence of the joints' maps from a bump about the true pixels.
+
+    Args:
+        loss_weight (float): Factor on it. Defaults to 1.
+        sigma (float): Of the bump, as a share of the crop's side. Defaults
+            to 0.03.
+    """
+
     def measure(self, prediction: HandObjectPrediction,
                 targets: HandObjectTargets) -> Tensor:
         """Mean over the joints that lie in the crop."""
-        divergence, inside = map_divergence(
-            prediction.maps, targets.pixels, targets.crop_size, self.sigma)
-        return masked_mean(divergence, targets.joint_weights * inside)
+        return self.of_maps(prediction.maps, targets.pixels,
+                            targets.joint_weights, targets.crop_size)
 
 
 @MODELS.register_module()
@@ -160,10 +189,9 @@ class HandObjectDepthLoss(HandObjectStepLoss):
 
     def of_step(self, hand: HandPose, targets: HandObjectTargets) -> Tensor:
         """The loss of one step."""
-        depth = targets.joints[..., 2]
-        error = (hand.depth_offsets
-                 - (depth - depth[:, WRIST:WRIST + 1])).abs()
-        return masked_mean(error, targets.joint_weights)
+        true = root_relative(targets.joints)[..., 2]
+        return masked_mean((hand.depth_offsets - true).abs(),
+                           targets.joint_weights)
 
 
 @MODELS.register_module()
@@ -194,7 +222,8 @@ class HandObjectRelativeLoss(HandObjectStepLoss):
 
     def of_step(self, hand: HandPose, targets: HandObjectTargets) -> Tensor:
         """The loss of one step."""
-        error = lengths(_relative(hand.joints) - _relative(targets.joints))
+        error = lengths(root_relative(hand.joints)
+                        - root_relative(targets.joints))
         weights = targets.joint_weights.clone()
         weights[:, list(TIPS)] *= self.tip_weight
         weights[:, WRIST] = 0  # right by definition
@@ -290,7 +319,7 @@ class HandObjectDiversityHingeLoss(HandObjectLoss):
     def measure(self, prediction: HandObjectPrediction,
                 targets: HandObjectTargets) -> Tensor:
         """Mean over the pairs of valid hands."""
-        joints = _relative(prediction.hands[-1].joints)
+        joints = root_relative(prediction.hands[-1].joints)
         distance = lengths(joints[:, None] - joints[None]).mean(-1)
         valid = targets.hand_valid
         pairs = torch.triu(valid[:, None] * valid[None], diagonal=1)
@@ -322,34 +351,11 @@ class HandObjectManoLoss(HandObjectLoss):
         joints, shape = prediction.mano_joints, prediction.mano_shape
         assert joints is not None and shape is not None  # the head sees to it
         is_right = targets.chirality > 0
-        error = lengths(joints - _relative(targets.joints))
+        error = lengths(joints - root_relative(targets.joints))
         distance = masked_mean(error,
                                targets.joint_weights * is_right[:, None])
         return distance + self.shape_weight * masked_mean(
             shape.square().mean(-1), targets.hand_valid * is_right)
-
-
-def map_divergence(maps: Tensor, pixels: Tensor, size: int,
-                   sigma: float) -> tuple[Tensor, Tensor]:
-    """Kullback-Leibler divergence of maps from bumps.
-
-    Args:
-        maps (Tensor): (B, N, H, W) logits over the crop.
-        pixels (Tensor): (B, N, 2) px, the middles of the bumps.
-        size (int): Side of the crop, px.
-        sigma (float): Of the bumps, as a share of the side.
-
-    Returns:
-        tuple[Tensor, Tensor]: (B, N), and whether the middle lies in the
-        crop.
-    """
-    height, width = maps.shape[2:]
-    centres = patch_centres(height, width, size, maps.device)
-    distance = (pixels[:, :, None] - centres).square().sum(-1)
-    bump = (-distance / (2 * (sigma * size)**2)).softmax(-1)
-    divergence = F.kl_div(maps.flatten(2).log_softmax(-1), bump,
-                          reduction='none').sum(-1)
-    return divergence, ((pixels >= 0) & (pixels <= size - 1)).all(-1)
 
 
 def lengths(vectors: Tensor) -> Tensor:
@@ -371,7 +377,7 @@ def batch_spread(joints: Tensor, valid: Tensor) -> Tensor:
         Tensor: (K,) m, with the wrists in the origin.
     """
     with torch.autocast(joints.device.type, enabled=False):
-        relative = torch.where(valid[:, None, None] > 0, _relative(
+        relative = torch.where(valid[:, None, None] > 0, root_relative(
             joints.float()), 0.) * valid[:, None, None]
         count = _sum_over_processes(valid.sum()[None])
         # at the mean, the sum of squares about it does not depend on it
@@ -390,10 +396,6 @@ def _sum_over_processes(local: Tensor) -> Tensor:
     total = local.detach().clone()
     all_reduce(total, 'sum')
     return total + world * (local - local.detach())
-
-
-def _relative(joints: Tensor) -> Tensor:
-    return joints - joints[:, WRIST:WRIST + 1]
 
 
 def _bone_lengths(joints: Tensor) -> Tensor:

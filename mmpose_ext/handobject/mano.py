@@ -7,17 +7,12 @@ after everything else, tips that are vertices.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmpose_ext.handobject.hand import SIDES, WRIST
-from mmpose_ext.handobject.mano_files import PARENTS, SOURCE, read_mano
+from mmpose_ext.handobject.mano_files import PARENTS, read_mano
 from mmpose_ext.registry import MODELS
-from mmpose_ext.storage import DataError, check_array
+from mmpose_ext.storage import DataError
 from mmpose_ext.storage.checks import StrPath
 
 # Vertices at the tips of thumb to little finger.
@@ -26,7 +21,6 @@ TIP_VERTICES = dict(right=(745, 317, 444, 556, 673),
 # Places of our 21 joints among MANO's 16 and the five tips.
 ORDER = (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8,
          9, 20)
-LABEL_TOLERANCE_MM = 1.
 
 
 @MODELS.register_module()
@@ -167,12 +161,6 @@ class HandObjectManoLayer(nn.Module):
             move = translation[:, None]
             return vertices + move, joints[:, list(ORDER)] + move
 
-    def rest_root(self, betas: Tensor) -> Tensor:
-        """Wrist (B, 3), m, of shapes (B, 10) at rest, before translation."""
-        shaped = self.v_template + torch.einsum(
-            'vxs,bs->bvx', self.shapedirs, betas)
-        return self.joint_regressor[WRIST] @ shaped
-
 
 def axis_angle_to_matrix(angles: Tensor) -> Tensor:
     """Rotation matrices (..., 3, 3) of axis-angles (..., 3).
@@ -192,117 +180,6 @@ def axis_angle_to_matrix(angles: Tensor) -> Tensor:
     cross = cross.unflatten(-1, (3, 3))
     eye = torch.eye(3, dtype=angles.dtype, device=angles.device)
     return eye + first * cross + second * (cross @ cross)
-
-
-def mirror_mano_pose(pose_m: Tensor, betas: Tensor,
-                     source: HandObjectManoLayer,
-                     target: HandObjectManoLayer) -> Tensor:
-    """The pose of the other hand that looks like this one in a mirror.
-
-    Components of the two hands differ, so the angles are mirrored: (a, b, c)
-    becomes (a, -b, -c). The mirror is x = 0 of the camera; where it is that
-    of an image, move the camera's principal point along.
-
-    Args:
-        pose_m (Tensor): (B, source.pose_size).
-        betas (Tensor): (B, 10), which both have.
-        source (HandObjectManoLayer): Whose pose it is.
-        target (HandObjectManoLayer): Whose pose it becomes; with all 45
-            components or none.
-
-    Returns:
-        Tensor: (B, target.pose_size).
-    """
-    if target.num_pca not in (None, 45):
-        raise ValueError('components are left out in the target: the pose '
-                         'cannot be told in them')
-    angles, translation = source.split_pose(pose_m)
-    angles = angles * angles.new_tensor([1., -1., -1.])
-    root = source.rest_root(betas) + translation
-    root = root * root.new_tensor([-1., 1., 1.])
-    fingers = angles[:, 1:].flatten(1) - target.hands_mean
-    if target.num_pca is not None:
-        fingers = torch.linalg.solve(target.components.T, fingers.T).T
-    return torch.cat([angles[:, 0], fingers, root - target.rest_root(betas)],
-                     1)
-
-
-def load_mano_layers(folder: StrPath) -> dict[str, HandObjectManoLayer]:
-    """The layers of a folder with the models of both hands, by side.
-
-    Args:
-        folder (str | Path): With ``MANO_RIGHT`` and ``MANO_LEFT``, each as
-            .pkl or .npz.
-
-    Raises:
-        DataError: If one is missing or damaged.
-    """
-    layers = {}
-    for side in SIDES:
-        paths = [Path(folder) / f'MANO_{side.upper()}{suffix}'
-                 for suffix in ('.pkl', '.npz')]
-        path = next((path for path in paths if path.is_file()), None)
-        if path is None:
-            raise DataError(folder, 'MANO models', paths[0].name, 'nothing',
-                            SOURCE)
-        layers[side] = HandObjectManoLayer(path, side)
-    return layers
-
-
-def check_mano_labels(pose_m: np.ndarray, betas: np.ndarray,
-                      joints_cam: np.ndarray, sides: np.ndarray,
-                      layers: Mapping[str, HandObjectManoLayer],
-                      batch: int = 256) -> dict[str, float]:
-    """Largest distance of MANO's joints from labelled ones, by side.
-
-    It stays below 1 mm (``LABEL_TOLERANCE_MM``) where files, sides, shapes
-    and the order of the joints are right. Rows without a hand, of which the
-    pose is 0 or the joints are -1, are left out.
-
-    Args:
-        pose_m (np.ndarray): (N, 51).
-        betas (np.ndarray): (N, 10).
-        joints_cam (np.ndarray): (N, 21, 3) m.
-        sides (np.ndarray): (N, ) 0 right, 1 left.
-        layers (Mapping): By side; rows of a side without one are left out.
-        batch (int): Rows at a time. Defaults to 256.
-
-    Returns:
-        dict[str, float]: mm, for each side that has rows.
-
-    Raises:
-        DataError: If the arrays do not fit together.
-    """
-    count = len(pose_m)
-    for name, array, shape in (('pose_m', pose_m, (count, 51)),
-                               ('betas', betas, (count, 10)),
-                               ('joints_cam', joints_cam, (count, 21, 3)),
-                               ('sides', sides, (count, ))):
-        check_array(array, 'labels', name, 'fiu', shape)
-    valid = (pose_m != 0).any(1) & (joints_cam != -1).any((1, 2))
-    errors = {}
-    for number, side in enumerate(SIDES):
-        rows = np.flatnonzero(valid & (sides == number))
-        if not len(rows) or side not in layers:
-            continue
-        layer = layers[side]
-        worst = 0.
-        for start in range(0, len(rows), batch):
-            chosen = rows[start:start + batch]
-            pose, beta, truth = (
-                torch.as_tensor(np.asarray(array[chosen]),
-                                dtype=layer.hands_mean.dtype,
-                                device=layer.hands_mean.device)
-                for array in (pose_m, betas, joints_cam))
-            with torch.no_grad():
-                distance = (layer(pose, beta)[1] - truth).norm(dim=-1)
-            # a NaN is no small distance
-            largest = float(distance.max())
-            worst = largest if largest != largest else max(worst, largest)
-            if worst != worst:
-                break
-        errors[side] = 1e3 * worst
-    return errors
 
 
 def _chain(rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:

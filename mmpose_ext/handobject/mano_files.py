@@ -259,7 +259,7 @@ class _ManoUnpickler(PlainUnpickler):
         return known or super().find_class(module, name)
 
 
-_ALLOWED: dict[tuple[str, str], Callable | type] = {
+_ALLOWED: dict[tuple[str, str], Callable[..., Any] | type] = {
     ('numpy.core.multiarray', 'scalar'): _scalar,
     ('chumpy.ch', 'Ch'): _Ch,
     ('chumpy.reordering', 'Select'): _Select,

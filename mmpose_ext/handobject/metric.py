@@ -175,12 +175,12 @@ class HandObjectMetric(BaseMetric):
         self.report: dict[str, Any] = {}
 
     @property
-    def dataset_meta(self) -> dict | None:
+    def dataset_meta(self) -> dict[str, Any] | None:
         """Meta information of the data set."""
         return self._dataset_meta
 
     @dataset_meta.setter
-    def dataset_meta(self, dataset_meta: dict) -> None:
+    def dataset_meta(self, dataset_meta: dict[str, Any]) -> None:
         """Take the meta information and check what it promises.
 
         Its meshes are used, if there are no others.
@@ -221,7 +221,7 @@ class HandObjectMetric(BaseMetric):
             sample_record(sample, whole=self.outfile_prefix is not None)
             for sample in data_samples)
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Main figures for the log; the rest goes to :attr:`report`."""
         samples = collect_samples(results)
         logger = MMLogger.get_current_instance()

@@ -19,25 +19,27 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmpose_ext.drawing.curves import COLORS
+from mmpose_ext.drawing.figures import new_figure, save_figure
 from mmpose_ext.handobject.missing_files import drop_losses_without_files
+from mmpose_ext.handobject.report_files import (
+    add_out_option,
+    check_out_option,
+    leave_report,
+)
 from mmpose_ext.handobject.update_guard import component_groups
 from mmpose_ext.registry import MODELS
-from mmpose_ext.storage import atomic_file
 from mmpose_ext.training import bare_model, text_table
 from mmpose_ext.training.benchmark_figures import open_session
 from mmpose_ext.training.loading import without_log
-from mmpose_ext.training.run_report import write_json
 
-PICTURE, FIGURES = 'model_report.png', 'model_report.json'
+NAME = 'model_report'
 _NAMES_SHOWN = 12
 _FROZEN_COLOR = '#BBBBBB'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument(
-        '--out', type=Path, metavar='DIR',
-        help=f'folder for {PICTURE} and {FIGURES} (default: the table alone)')
+    add_out_option(parser, NAME)
     parser.add_argument(
         '--step', action=argparse.BooleanOptionalAction, default=True,
         help='make a training step, which needs the data set')
@@ -45,13 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Print the table; write picture and figures."""
+    check_out_option(arguments.out)
     report = report_model(config, arguments.step)
-    print(render(report))
-    if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        write_json(arguments.out / FIGURES, report)
-        draw(report, arguments.out / PICTURE)
-        print(f'written: {arguments.out / PICTURE}, {FIGURES} beside it')
+    leave_report(report, render(report), draw, arguments.out, NAME)
     return 0
 
 
@@ -136,13 +134,9 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
         report (Mapping): Of :func:`report_model`.
         path (Path): PNG to write.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     parts = report['components']
     names = list(parts)[::-1]
-    figure = Figure(figsize=(9, 1.2 + .26 * len(names)), dpi=100,
-                    layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 1.2 + .26 * len(names), layout='constrained')
     axis = figure.subplots()
     trains = [parts[name]['trainable'] for name in names]
     frozen = [parts[name]['parameters'] - parts[name]['trainable']
@@ -165,8 +159,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     axis.spines[['top', 'right']].set_visible(False)
     axis.tick_params(axis='y', labelsize=8)
     axis.legend(frameon=False, fontsize=8, loc='lower right')
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, format='png')
+    save_figure(figure, path)
 
 
 class _Seen(Exception):  # noqa: N818 - it is no error
@@ -188,7 +181,7 @@ class _WatchStep(Hook):
         wrapper: Any = runner.optim_wrapper
         parse, backward = model.parse_losses, wrapper.backward
 
-        def listen(losses: dict) -> Any:
+        def listen(losses: dict[str, Any]) -> Any:
             total, parts = parse(losses)
             self.losses = {name: float(value.detach()) for name, value
                            in parts.items() if 'loss' in name}

@@ -78,7 +78,7 @@ class HandObjectVit(BaseBackbone):
     """
 
     def __init__(self,
-                 arch: str | dict = 'large',
+                 arch: str | dict[str, Any] = 'large',
                  img_size: int = 224,
                  patch_size: int = 14,
                  stem: str = 'patch',
@@ -88,7 +88,7 @@ class HandObjectVit(BaseBackbone):
                  drop_path: float = 0.,
                  frozen_stages: int = -1,
                  out_indices: Sequence[int] | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(init_cfg)
         dims, depth, heads = _architecture(arch)
         if img_size % patch_size:
@@ -334,7 +334,7 @@ def resize_positions(positions: Tensor, side: int) -> Tensor:
         positions.dtype)], 1)
 
 
-def _architecture(arch: str | dict) -> tuple[int, int, int]:
+def _architecture(arch: str | dict[str, Any]) -> tuple[int, int, int]:
     if isinstance(arch, dict):
         return arch['embed_dims'], arch['depth'], arch['num_heads']
     if arch not in ARCHITECTURES:

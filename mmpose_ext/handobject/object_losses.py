@@ -15,9 +15,9 @@ from mmpose_ext.geometry.rotations import rotation_angle
 from mmpose_ext.handobject.codec import encode_depth, project
 from mmpose_ext.handobject.distance_fields import HandObjectDistanceField
 from mmpose_ext.handobject.losses import (
+    HandObjectBumpLoss,
     HandObjectLoss,
     lengths,
-    map_divergence,
     masked_mean,
 )
 from mmpose_ext.handobject.meshes import ObjectModels
@@ -135,7 +135,7 @@ class HandObjectCentreLoss(_ObjectLoss):
 
 
 @MODELS.register_module()
-class HandObjectCentreMapLoss(_ObjectLoss):
+class HandObjectCentreMapLoss(HandObjectBumpLoss, _ObjectLoss):
     """Divergence of the objects' maps from a bump about their origins.
 
     Args:
@@ -144,21 +144,15 @@ class HandObjectCentreMapLoss(_ObjectLoss):
             to 0.03.
     """
 
-    def __init__(self, loss_weight: float = 1., sigma: float = .03) -> None:
-        super().__init__(loss_weight)
-        self.sigma = sigma
-
     def of_objects(self, objects: ObjectPose,
                    targets: HandObjectTargets) -> Tensor:
         """The loss of the objects of a batch."""
         # most of the set is not there: its maps need not be looked at
         rows, classes = (targets.object_weights > 0).nonzero().T
         pixels = project(targets.object_translations, targets.view_camera)
-        divergence, inside = map_divergence(
-            objects.maps[rows, classes][:, None],
-            pixels[rows, classes][:, None], targets.crop_size, self.sigma)
-        weights = targets.object_weights[rows, classes][:, None]
-        return masked_mean(divergence, weights * inside)
+        return self.of_maps(
+            objects.maps[rows, classes], pixels[rows, classes],
+            targets.object_weights[rows, classes], targets.crop_size)
 
 
 @MODELS.register_module()
@@ -303,9 +297,9 @@ class HandObjectContactLoss(HandObjectLoss):
         truth = targets.contact
         entropy = F.binary_cross_entropy_with_logits(
             prediction.contact, truth, reduction='none')
-        entropy = entropy * (1 + (self.positive_weight - 1) * truth)
-        if self.focus:
+        if self.focus:  # exp(-entropy) is the chance given to the truth
             entropy = entropy * (1 - (-entropy).exp())**self.focus
+        entropy = entropy * (1 + (self.positive_weight - 1) * truth)
         return masked_mean(entropy, targets.contact_weights)
 
 

@@ -18,7 +18,7 @@ from mmpose_ext.handobject.hand_scores import (
     share_within,
 )
 from mmpose_ext.handobject.meshes import ObjectModel, ObjectModels
-from mmpose_ext.handobject.objects import ycb_name
+from mmpose_ext.handobject.objects import SymmetryGroup, ycb_name
 
 Array = np.ndarray
 # predicted R and t, true R and t
@@ -129,18 +129,21 @@ def corner_errors(model: ObjectModel, poses: Poses) -> Array:
                   ).mean(1)
 
 
-def rotation_errors(model: ObjectModel,
+def rotation_errors(group: SymmetryGroup,
                     poses: Poses) -> tuple[Array, Array]:
     """Angle between two poses, and the distance of their origins.
 
     Of the poses that symmetry makes equal, the one nearest in rotation
     counts.
 
+    Args:
+        group (SymmetryGroup): Motions that leave the object as it looks.
+        poses (tuple[ndarray, ...]): M of them.
+
     Returns:
         tuple[ndarray, ndarray]: (M,) degrees, and (M,) m.
     """
     rotations, translations, true_rotations, true_translations = poses
-    group = model.symmetries
     angles = np.empty(len(rotations))
     distances = np.empty(len(rotations))
     for rows in _chunks(len(rotations), group.rotations.size):
@@ -195,7 +198,8 @@ def object_errors(results: ObjectResults,
                  'ADD-S': adds_errors(model, poses),
                  'MSSD': mssd_errors(model, poses),
                  'corner': corner_errors(model, poses)}
-        angles, found['translation_mm'] = rotation_errors(model, poses)
+        angles, found['translation_mm'] = rotation_errors(
+            model.symmetries, poses)
         found['ADD(-S)'] = found['ADD-S' if model.symmetric else 'ADD']
         for name, values in found.items():
             errors[name][rows] = _MM * values

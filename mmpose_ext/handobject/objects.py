@@ -5,7 +5,6 @@ Numbers are those of the data, 1 to 21; in the network object ``id`` is class
 """
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mmpose_ext.storage import DataError, check_array, check_file, check_keys
+from mmpose_ext.storage import DataError, check_array, check_keys, read_json
 
 Array = np.ndarray
 
@@ -26,6 +25,7 @@ YCB_NAMES = (
     '051_large_clamp', '052_extra_large_clamp', '061_foam_brick')
 YCB_IDS = tuple(range(1, len(YCB_NAMES) + 1))
 NUM_CLASSES = len(YCB_NAMES)
+HAND_CATEGORY = NUM_CLASSES + 1  # in files of COCO
 
 # which objects count as symmetric; results name the list they used
 SYMMETRIC_SETS = {
@@ -216,11 +216,8 @@ def read_models_info(path: str | Path, ids: Collection[int] = YCB_IDS,
     Raises:
         DataError: If the file is damaged.
     """
-    path = check_file(path)
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(path, 'file', 'JSON', str(error)) from error
+    path = Path(path)
+    content = read_json(path)
     if not isinstance(content, dict):
         raise DataError(path, 'file', 'objects by their number',
                         type(content).__name__)
@@ -283,13 +280,11 @@ def _numbers(values: Any, path: Path, where: str,
              shape: tuple[int | None, ...]) -> Array:
     """What was read as an array of finite numbers."""
     try:
-        return check_array(np.array(values, np.float64), path, where,
-                           shape=shape, finite=True)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
+        array = np.array(values, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(path, where, 'rows of numbers',
                         repr(values)[:80]) from error
+    return check_array(array, path, where, shape=shape, finite=True)
 
 
 def _axis_of(name: str, sides: Array) -> int:

@@ -1,27 +1,25 @@
 """Photographs to look at: with a box, a camera and a side of the hand each."""
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import yaml
 
-from mmpose_ext.handobject.crop_cache import check_size, check_whole
+from mmpose_ext.geometry.crop_views import intrinsic_matrix
+from mmpose_ext.handobject.crop_cache import check_size, read_photograph
 from mmpose_ext.handobject.hand import SIDES
+from mmpose_ext.handobject.index_columns import MAX_OFF_CENTRE
 from mmpose_ext.handobject.index_files import HandObjectIndex
-from mmpose_ext.handobject.scene_sources import matrix_of
-from mmpose_ext.storage import DataError, check_file, check_keys
+from mmpose_ext.storage import DataError, check_file, check_keys, read_json
 
 Array = np.ndarray
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 FOCAL_GUESS = 1.2  # focal length where none is known, longer sides
-_MAX_OFF_CENTRE = .2  # of a principal point from the middle, sides
 _CAMERA_HINT = ('give whole photographs, not parts of them, with the camera '
                 'of their resolution')
 
@@ -62,8 +60,9 @@ class Photograph:
         Raises:
             DataError: If it cannot be read, or has not its size.
         """
-        image = (read_picture(self.image) if isinstance(self.image, Path)
-                 else self.image)
+        if isinstance(self.image, Path):
+            return read_photograph(self.image, self.size)
+        image = self.image
         if (image.ndim != 3 or image.shape[2] != 3 or not image.size
                 or image.dtype != np.uint8):
             raise DataError(self.source, 'image', 'uint8 (H, W, 3), BGR',
@@ -71,19 +70,6 @@ class Photograph:
         if self.size is not None:
             check_size(self.source, image, self.size)
         return image
-
-
-def read_picture(path: Path) -> Array:
-    """Read a picture as ``LoadImage`` does, (H, W, 3) BGR uint8.
-
-    Raises:
-        DataError: If it cannot be read or is cut short.
-    """
-    check_whole(path)
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(path, 'file', 'a picture', 'none that OpenCV reads')
-    return image
 
 
 def photographs_of(index: HandObjectIndex, rows: Array, root: Path,
@@ -106,7 +92,8 @@ def photographs_of(index: HandObjectIndex, rows: Array, root: Path,
         size = index.size_of(row)
         found.append(Photograph(
             root / index.file_of(row), box if _shows(box, size) else None,
-            matrix_of(index['K'][row]), SIDES[index.side_of(row)],
+            intrinsic_matrix(index['K'][row].astype(np.float64)),
+            SIDES[index.side_of(row)],
             int(index['id'][row]), index.file_of(row), size))
     return found
 
@@ -145,7 +132,7 @@ def list_photographs(path: Path, boxes: Path | None,
         return [Photograph(file, given, matrix, side, number, name)
                 for number, (name, file) in enumerate(names.items())]
     found: list[Photograph] = []
-    for where, entry in _read_json_list(boxes):
+    for where, entry in _read_boxes(boxes):
         name = str(entry['image'])
         if name not in names:
             raise DataError(boxes, where, f'a picture of {path}', repr(name),
@@ -179,12 +166,8 @@ def read_camera(values: Sequence[str]) -> Array:
         raise DataError('--camera', 'values', 'a file, or fx fy cx cy',
                         f'{len(values)} values')
     path = check_file(values[0], ['.json', '.yml', '.yaml'])
-    try:
-        text = path.read_text(encoding='utf-8')
-        content = (json.loads(text) if path.suffix.lower() == '.json'
-                   else yaml.safe_load(text))
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise DataError(path, 'file', 'JSON or YAML', str(error)) from error
+    content = (read_json(path) if path.suffix.lower() == '.json'
+               else _read_yaml(path))
     if isinstance(content, Mapping) and isinstance(content.get('color'),
                                                    Mapping):
         content = content['color']
@@ -194,7 +177,7 @@ def read_camera(values: Sequence[str]) -> Array:
     if 'K' in content:
         try:
             table = np.array(content['K'], np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise DataError(path, 'K', 'three rows of three numbers',
                             str(error)) from error
         if table.shape != (3, 3):
@@ -225,7 +208,7 @@ def check_view(photograph: Photograph, size: tuple[int, int]) -> None:
         off = np.abs(matrix[:2, 2] - (np.array(size) - 1) / 2)
         if (not np.isfinite(matrix).all() or matrix[0, 0] <= 0
                 or matrix[1, 1] <= 0
-                or (off > _MAX_OFF_CENTRE * np.array(size)).any()):
+                or (off > MAX_OFF_CENTRE * np.array(size)).any()):
             raise DataError(
                 photograph.source, 'camera', f'a camera of {width} x {height}'
                 ' px, its principal point near the middle',
@@ -253,8 +236,8 @@ def guess_camera(size: tuple[int, int]) -> Array:
     """
     width, height = size
     focal = FOCAL_GUESS * max(size)
-    return np.array([[focal, 0, (width - 1) / 2],
-                     [0, focal, (height - 1) / 2], [0, 0, 1]])
+    return intrinsic_matrix(
+        np.array([focal, focal, (width - 1) / 2, (height - 1) / 2]))
 
 
 def _shows(box: Array, size: tuple[int, int]) -> bool:
@@ -267,19 +250,19 @@ def _shows(box: Array, size: tuple[int, int]) -> bool:
 def _matrix(values: Sequence[Any], file: str | Path, where: str) -> Array:
     try:
         numbers = np.array([float(value) for value in values])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(file, where, 'numbers', str(error)) from error
     if not np.isfinite(numbers).all() or (numbers[:2] <= 0).any():
         raise DataError(file, where, 'focal lengths above 0 and a principal '
                         'point, px', ' '.join(map(str, values)))
-    return matrix_of(numbers)
+    return intrinsic_matrix(numbers)
 
 
 def _corners(values: Any, file: Path, where: str) -> Array:
     """Left, top, right, bottom of x, y, width, height."""
     try:
         x, y, width, height = (float(value) for value in values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(file, where, 'a box of four numbers',
                         str(values)[:80]) from error
     box = np.array([x, y, x + width, y + height])
@@ -289,12 +272,15 @@ def _corners(values: Any, file: Path, where: str) -> Array:
     return box
 
 
-def _read_json_list(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
-    check_file(path, ['.json'])
+def _read_yaml(path: Path) -> Any:
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataError(path, 'file', 'JSON', str(error)) from error
+        return yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        raise DataError(path, 'file', 'YAML', str(error)) from error
+
+
+def _read_boxes(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
+    content = read_json(check_file(path, ['.json']))
     if not isinstance(content, list) or not content or not all(
             isinstance(entry, Mapping) for entry in content):
         raise DataError(path, 'file', 'a list of {"image", "bbox"}',

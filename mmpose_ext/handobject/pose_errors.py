@@ -11,6 +11,7 @@ import numpy as np
 
 from mmpose_ext.handobject.drawing import HandObjectPose
 from mmpose_ext.handobject.hand import root_relative
+from mmpose_ext.handobject.object_scores import rotation_errors
 from mmpose_ext.handobject.objects import (
     SYMMETRY_RULES,
     SymmetryGroup,
@@ -58,19 +59,10 @@ def object_errors(pose: HandObjectPose, truth: HandObjectPose, number: int,
     found, wanted = pose.row_of(number), truth.row_of(number)
     if found is None or wanted is None:
         return float('nan'), float('nan')
-    group = symmetries_of(number, bounds)
-    alike = truth.rotations[wanted] @ group.rotations
-    places = truth.translations[wanted] + (
-        group.translations @ truth.rotations[wanted].T)
-    turns = pose.rotations[found].T @ alike
-    # from its sine too: the cosine alone is blunt at small angles
-    sine = np.linalg.norm([turns[:, 2, 1] - turns[:, 1, 2],
-                           turns[:, 0, 2] - turns[:, 2, 0],
-                           turns[:, 1, 0] - turns[:, 0, 1]], axis=0)
-    angles = np.arctan2(sine, np.trace(turns, axis1=1, axis2=2) - 1)
-    least = int(np.argmin(angles))
-    distance = np.linalg.norm(pose.translations[found] - places[least])
-    return float(np.degrees(angles[least])), float(1000 * distance)
+    angles, distances = rotation_errors(symmetries_of(number, bounds), (
+        pose.rotations[[found]], pose.translations[[found]],
+        truth.rotations[[wanted]], truth.translations[[wanted]]))
+    return float(angles[0]), 1000 * float(distances[0])
 
 
 def symmetries_of(number: int, bounds: Array | None) -> SymmetryGroup:

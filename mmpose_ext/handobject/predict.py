@@ -40,7 +40,11 @@ from mmpose_ext.handobject.result_files import (
     write_bop_poses,
     write_hand_poses,
 )
-from mmpose_ext.handobject.scene_pictures import Scene, draw_scene
+from mmpose_ext.handobject.scene_pictures import (
+    NO_CAMERA,
+    Scene,
+    draw_scene,
+)
 from mmpose_ext.handobject.scene_sources import ObjectBounds, labels_of
 from mmpose_ext.handobject.tasks import (
     INDEX_SUFFIX,
@@ -209,8 +213,7 @@ def draw(folder: Path, task: Task, count: int) -> None:
             predictions.pose(row), truth,
             f'{photograph.name}   id {photograph.number}   '
             f'{photograph.side}', bounds,
-            '' if photograph.matrix is not None else
-            'no camera given: distances from the camera are a guess')
+            '' if photograph.matrix is not None else NO_CAMERA)
         write_picture(
             folder / PICTURES / f'{photograph.number:06d}.jpg',
             draw_scene(scene))

@@ -33,9 +33,10 @@ from pathlib import Path
 import numpy as np
 
 from mmpose_ext import __version__
+from mmpose_ext.geometry.crop_views import intrinsic_matrix
 from mmpose_ext.handobject.drawing import HandObjectPose
 from mmpose_ext.handobject.index_files import HandObjectIndex
-from mmpose_ext.handobject.scene_sources import matrix_of, pose_of
+from mmpose_ext.handobject.scene_sources import pose_of
 from mmpose_ext.storage import (
     DataError,
     NpzArchive,
@@ -83,7 +84,7 @@ class HandObjectPredictions:
 
     def camera_matrix(self, row: int) -> Array:
         """Camera (3, 3) of a photograph, f8."""
-        return matrix_of(self.columns['K'][row])
+        return intrinsic_matrix(self.columns['K'][row].astype(np.float64))
 
     def pose(self, row: int, threshold: float = .5) -> HandObjectPose:
         """What was found in a photograph.

@@ -131,7 +131,7 @@ class HandObjectTargets:
     contact_weights: Tensor
 
     @classmethod
-    def stack(cls, samples: Sequence, crop_size: int,
+    def stack(cls, samples: Sequence[Any], crop_size: int,
               device: torch.device | str = 'cpu') -> HandObjectTargets:
         """Join the labels of a batch.
 

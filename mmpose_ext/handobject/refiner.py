@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from mmpose_ext.handobject.attention import HandObjectLayer, HandObjectMlp
 from mmpose_ext.handobject.branches import make_hand
 from mmpose_ext.handobject.codec import NEAR_M, rays
-from mmpose_ext.handobject.hand import JOINT_NAMES, WRIST
+from mmpose_ext.handobject.hand import JOINT_NAMES, WRIST, root_relative
 from mmpose_ext.handobject.records import HandPose
 from mmpose_ext.handobject.sigma_linear import LinearFactory
 
@@ -101,9 +101,8 @@ class _RefinementStep(nn.Module):
                 size: int) -> Tensor:
         """Unbounded moves, (B, K, 3) in float32."""
         seen = sample_map(content, pixels, points[..., 2], self.outside, size)
-        relative = points - points[:, WRIST:WRIST + 1]
         geometry = torch.cat([rays(pixels, camera), points[..., 2:],
-                              relative / .1], -1)
+                              root_relative(points) / .1], -1)
         looked = self.look(torch.cat([seen, geometry.to(seen.dtype)], -1))
         tokens = torch.cat([joints + looked + self.joint_embedding, scene], 1)
         mixed = self.norm(self.layer(tokens))[:, :joints.shape[1]]

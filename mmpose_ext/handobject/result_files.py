@@ -16,12 +16,12 @@ from mmpose_ext.handobject.dexycb_splits import (
     split_rule,
 )
 from mmpose_ext.handobject.index_files import HandObjectIndex
+from mmpose_ext.handobject.objects import HAND_CATEGORY
 from mmpose_ext.storage import DataError, atomic_file, check_array, check_file
 
 Array = np.ndarray
 
 BOP_HEADER = ('scene_id', 'im_id', 'obj_id', 'score', 'R', 't', 'time')
-HAND_CATEGORY = 22
 _VALUES = 64
 _MM = 1000.
 

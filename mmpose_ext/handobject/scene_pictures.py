@@ -13,6 +13,7 @@ import numpy as np
 
 from mmpose_ext.drawing.grid import BACKGROUND
 from mmpose_ext.drawing.lettering import write_line
+from mmpose_ext.geometry.crop_views import project
 from mmpose_ext.handobject.drawing import (
     GRASPED,
     STANDING,
@@ -21,7 +22,6 @@ from mmpose_ext.handobject.drawing import (
     box_corners,
     draw_hand,
     draw_object,
-    project,
 )
 from mmpose_ext.handobject.pose_errors import describe_errors
 from mmpose_ext.handobject.space_panel import ABOVE, SIDE, SpacePanel
@@ -29,6 +29,7 @@ from mmpose_ext.handobject.space_panel import ABOVE, SIDE, SpacePanel
 Array = np.ndarray
 
 TILE = 400  # px
+NO_CAMERA = 'no camera given: distances from the camera are a guess'
 _MARGIN = .25  # about hand and object, of their longer side
 _LINE = 18  # px, height of a line of text
 # lines of text below a picture, with labels beside a prediction or not; as

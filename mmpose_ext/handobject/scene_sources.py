@@ -66,12 +66,6 @@ def labels_of(index: HandObjectIndex, row: int) -> HandObjectPose:
         grasped=int(ids[column]) - 1 if column >= 0 else -1)
 
 
-def matrix_of(values: Array) -> Array:
-    """Camera matrix (3, 3) f8 of fx, fy, cx, cy."""
-    fx, fy, cx, cy = np.asarray(values, np.float64)
-    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-
-
 def pose_of_instances(instances: Any, threshold: float = .5
                       ) -> HandObjectPose | None:
     """What the first of ``pred_instances`` says; None without joints."""

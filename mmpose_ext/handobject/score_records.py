@@ -73,8 +73,8 @@ class CollectedSamples:
     def __init__(self, records: Sequence[dict[str, Any]]) -> None:
         self._records = records
         self.ids = np.array([record['id'] for record in records], int)
-        self.boxes = self._stack('box')
-        self.cameras = self._stack('camera_matrix')
+        self.boxes = self.column('box')
+        self.cameras = self.column('camera_matrix')
         self.left = np.array([record['side'] == 1 for record in records],
                              bool)
         self.mirrored = any(bool(record['mirrored']) for record in records)
@@ -93,7 +93,8 @@ class CollectedSamples:
 
     def column(self, name: str) -> Array:
         """A value of all samples (N, ...)."""
-        return self._stack(name)
+        return np.array([record[name] for record in self._records],
+                        np.float64)
 
     def hands(self, points: Array | None = None) -> HandResults:
         """The labelled hands.
@@ -103,9 +104,9 @@ class CollectedSamples:
                 predicted of these. Defaults to None.
         """
         rows = self.hand_rows
-        truth = self._stack('truth')[rows]
+        truth = self.column('truth')[rows]
         if points is None:
-            points = self._stack('points')[rows]
+            points = self.column('points')[rows]
         # where labels are missing, joints are -1 or NaN
         valid = np.isfinite(truth).all(-1) & ~(truth == -1).all(-1)
         boxes = self.boxes[rows]
@@ -114,7 +115,7 @@ class CollectedSamples:
             ids=self.ids[rows], points=points, truth=truth, valid=valid,
             pixels=project(points, cameras),
             true_pixels=project(truth, cameras),
-            seen=valid & (self._stack('visible')[rows] > 0),
+            seen=valid & (self.column('visible')[rows] > 0),
             box_sides=(boxes[:, 2:] - boxes[:, :2]).max(1),
             left=self.left[rows],
             groups={name: values[rows] for name, values in
@@ -144,7 +145,7 @@ class CollectedSamples:
 
     def contact(self) -> tuple[Array, Array]:
         """Which joints touch, and where that is known, (N, 21) bool each."""
-        truth = self._stack('contact') >= .5
+        truth = self.column('contact') >= .5
         known = np.array([bool(record['contact_valid'])
                           and bool(record['hand_valid'])
                           for record in self._records], bool)
@@ -156,7 +157,7 @@ class CollectedSamples:
             return None
         held = np.array([record['grasped_class']
                          for record in self._records], int)
-        said = self._stack('grasped_scores').argmax(1)
+        said = self.column('grasped_scores').argmax(1)
         known = held >= 0
         return float((said == held)[known].mean()) if known.any() else None
 
@@ -174,10 +175,6 @@ class CollectedSamples:
             ycb_name(record['grasped_class'] + 1)
             if record['grasped_class'] >= 0 else 'none'
             for record in self._records], str)
-
-    def _stack(self, name: str) -> Array:
-        return np.array([record[name] for record in self._records],
-                        np.float64)
 
     def _join(self, name: str, shape: tuple[int, ...]) -> Array:
         """Values of all labelled objects (M, ...)."""

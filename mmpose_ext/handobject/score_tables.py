@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from mmengine.logging import MMLogger
 
-from mmpose_ext.storage import DataError, atomic_file
+from mmpose_ext.storage import DataError, atomic_file, write_json
 from mmpose_ext.storage.plain_files import without_nan
 from mmpose_ext.training import text_table
 
@@ -107,11 +106,10 @@ def write_scores(folder: str | Path, report: Mapping[str, Any]) -> None:
         writer = csv.writer(stream)
         writer.writerow(_CSV_HEADER)
         writer.writerows(_lines(plain))
-    with atomic_file(folder / f'{NAME}.json') as temporary:
-        temporary.write_text(json.dumps(plain, indent=1, allow_nan=False))
+    write_json(folder / f'{NAME}.json', plain, indent=1)
 
 
-def _lines(report: Mapping[str, Any]) -> Iterator[tuple]:
+def _lines(report: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     """Part, table, name, figure and value of everything in tables."""
     parts = {part: report.get(part, {}) for part in
              ('hand', 'object', 'contact')}

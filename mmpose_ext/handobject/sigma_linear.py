@@ -7,7 +7,7 @@ further than gamma keeps its entropy (Zhai et al., ICML 2023).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -61,19 +61,6 @@ class HandObjectSigmaLinear(nn.Module):
             self.weight,
             std=in_features**-.5 if weight_std is None else weight_std)
         self.reset_spectrum()
-
-    @classmethod
-    def from_linear(cls, linear: nn.Linear) -> HandObjectSigmaLinear:
-        """Take over a plain layer without changing what it computes."""
-        layer = cls(linear.in_features, linear.out_features,
-                    linear.bias is not None, 'spectral')
-        layer.to(linear.weight.device)
-        with torch.no_grad():
-            layer.weight.copy_(linear.weight)
-            if layer.bias is not None:
-                layer.bias.copy_(linear.bias)
-        layer.reset_spectrum()
-        return layer
 
     @torch.no_grad()
     def reset_spectrum(self) -> None:
@@ -137,7 +124,7 @@ class HandObjectSigmaLinear(nn.Module):
                 f'gamma={float(self.gamma.detach()):.3g}')
 
 
-def linear_factory(sigma_reparam: dict | None) -> LinearFactory:
+def linear_factory(sigma_reparam: dict[str, Any] | None) -> LinearFactory:
     """What makes the linear layers of attention and feed-forward parts.
 
     Args:

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmpose_ext.drawing.grid import BACKGROUND
-from mmpose_ext.drawing.lettering import write_line
+from mmpose_ext.drawing.lettering import Color, write_line
 from mmpose_ext.handobject.drawing import (
     BOX_EDGES,
     GRASPED,
     STANDING,
     TRUTH,
-    Color,
     HandObjectPose,
     box_corners,
     draw_hand_lines,

@@ -9,8 +9,11 @@ import numpy as np
 from mmengine.config import Config
 
 from mmpose_ext.handobject.box_files import read_boxes
-from mmpose_ext.handobject.datasets import BOX_COLUMNS
-from mmpose_ext.handobject.index_files import HandObjectIndex, read_index
+from mmpose_ext.handobject.index_files import (
+    BOX_COLUMNS,
+    HandObjectIndex,
+    read_index,
+)
 from mmpose_ext.handobject.photographs import Photograph, photographs_of
 from mmpose_ext.storage import DataError
 

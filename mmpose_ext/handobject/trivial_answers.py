@@ -10,16 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpose_ext.handobject.hand import WRIST, root_relative
-from mmpose_ext.handobject.index_files import HandObjectIndex, read_index
+from mmpose_ext.geometry.crop_views import intrinsic_matrix
+from mmpose_ext.handobject.hand import WRIST, mirror_signs, root_relative
+from mmpose_ext.handobject.index_files import (
+    BOX_COLUMNS,
+    HandObjectIndex,
+    read_index,
+)
 from mmpose_ext.handobject.objects import NUM_CLASSES
 from mmpose_ext.storage import DataError
 
 Array = np.ndarray
 
-BOX_COLUMNS = dict(hand='bbox_hand', hand_object='bbox_union')
 _MOST_ROWS = 50_000  # evenly spread; more would not move a mean
-_MIRROR = np.array([-1., 1., 1.])
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,7 @@ class MeanAnswers:
         Returns:
             ndarray: (N, 21, 3) m in the camera's frame.
         """
-        pose = self.pose * np.where(left[:, None], _MIRROR, 1)[:, None]
+        pose = self.pose * mirror_signs(left)[:, None]
         return pose + from_places(self.root[None], boxes, cameras,
                                   left)[:, None]
 
@@ -75,7 +78,7 @@ class MeanAnswers:
         Returns:
             tuple[ndarray, ndarray]: (M, 3, 3), and (M, 3) m.
         """
-        signs = np.where(left[:, None], _MIRROR, 1)
+        signs = mirror_signs(left)
         rotations = (signs[:, :, None] * self.object_rotations[classes]
                      * signs[:, None])
         return rotations, from_places(self.object_places[classes], boxes,
@@ -107,12 +110,8 @@ def read_mean_answers(source: str | Path | HandObjectIndex,
     joints = index['joints_cam'][rows].astype(np.float64)
     boxes = index[BOX_COLUMNS[bbox_mode]][rows].astype(np.float64)
     boxes[:, 2:] += boxes[:, :2]
-    fx, fy, cx, cy = index['K'][rows].astype(np.float64).T
-    cameras = np.zeros((len(rows), 3, 3))
-    cameras[:, 0, 0], cameras[:, 1, 1] = fx, fy
-    cameras[:, 0, 2], cameras[:, 1, 2], cameras[:, 2, 2] = cx, cy, 1
-    relative = root_relative(joints) * np.where(
-        left[:, None], _MIRROR, 1)[:, None]
+    cameras = intrinsic_matrix(index['K'][rows].astype(np.float64))
+    relative = root_relative(joints) * mirror_signs(left)[:, None]
     roots = to_places(joints[:, WRIST], boxes, cameras, left)
     places, rotations = _mean_objects(index, rows, boxes, cameras, left)
     return MeanAnswers(len(rows), relative.mean(0), roots.mean(0), places,
@@ -134,7 +133,7 @@ def from_places(places: Array, boxes: Array, cameras: Array,
     """Points (N, 3) m of places (N, 3) in boxes; undoes `to_places`."""
     middles, sides, focal = _scales(boxes, cameras)
     places = np.broadcast_to(places, (len(boxes), 3))
-    offsets = places[:, :2] * np.where(left[:, None], [-1., 1], 1)
+    offsets = places[:, :2] * mirror_signs(left)[:, :2]
     pixels = np.column_stack([middles + offsets * sides[:, None],
                               np.ones(len(boxes))])
     rays = np.linalg.solve(cameras, pixels[..., None])[..., 0]
@@ -164,7 +163,7 @@ def _mean_objects(index: HandObjectIndex, rows: Array, boxes: Array,
     classes = index['ycb_ids'][sequences[chosen], columns].astype(int) - 1
     poses = index['pose_y'][rows[chosen]][np.arange(len(chosen)),
                                           columns].astype(np.float64)
-    signs = np.where(left[chosen, None], _MIRROR, 1)
+    signs = mirror_signs(left[chosen])
     turns = signs[:, :, None] * poses[..., :3] * signs[:, None]
     found = to_places(poses[..., 3], boxes[chosen], cameras[chosen],
                       left[chosen])

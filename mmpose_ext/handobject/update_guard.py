@@ -171,7 +171,8 @@ def gradient_norms(groups: Mapping[str, list[nn.Parameter]],
     return dict(zip(gradients, (scale * totals).tolist(), strict=True))
 
 
-def _marked_as(theirs: Callable, ours: Callable) -> Callable:
+def _marked_as(theirs: Callable[..., Any],
+               ours: Callable[..., Any]) -> Callable[..., Any]:
     """A function with the marks that schedulers look for."""
 
     @functools.wraps(theirs)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -19,10 +20,12 @@ from rich.progress import track
 from mmpose_ext.command_options import check_least, check_out
 from mmpose_ext.drawing import contact_sheet
 from mmpose_ext.drawing.grid import write_picture
+from mmpose_ext.handobject.crop_cache import read_photograph
 from mmpose_ext.handobject.drawing import HandObjectPose
+from mmpose_ext.handobject.hand import SIDES
 from mmpose_ext.handobject.index_files import HandObjectIndex, read_index
 from mmpose_ext.handobject.objects import ycb_name
-from mmpose_ext.handobject.photographs import IMAGE_SUFFIXES, read_picture
+from mmpose_ext.handobject.photographs import IMAGE_SUFFIXES
 from mmpose_ext.handobject.pose_errors import joint_errors_mm, object_errors
 from mmpose_ext.handobject.predict import add_root_argument
 from mmpose_ext.handobject.prediction_files import (
@@ -30,7 +33,12 @@ from mmpose_ext.handobject.prediction_files import (
     HandObjectPredictions,
     read_predictions,
 )
-from mmpose_ext.handobject.scene_pictures import TILE, Scene, draw_scene
+from mmpose_ext.handobject.scene_pictures import (
+    NO_CAMERA,
+    TILE,
+    Scene,
+    draw_scene,
+)
 from mmpose_ext.handobject.scene_sources import ObjectBounds, labels_of
 from mmpose_ext.handobject.tasks import INDEX_SUFFIX, root_of_index, spread
 from mmpose_ext.storage import (
@@ -158,7 +166,7 @@ class Gallery:
     index: HandObjectIndex | None
     rows: Array
     bounds: ObjectBounds
-    options: dict
+    options: dict[str, Any]
     object_thr: float = .5
 
     def pose(self, row: int) -> HandObjectPose | None:
@@ -179,14 +187,14 @@ class Gallery:
             place = int(self.found[row])
             matrix = self.predictions.camera_matrix(place)
             if not self.predictions.columns['metric_depth'][place]:
-                note = ('no camera given: distances from the camera are a '
-                        'guess')
+                note = NO_CAMERA
         else:
             assert self.index is not None
             matrix = self.index.camera_matrix(int(self.rows[row])).astype(
                 np.float64)
-        image = read_picture(self.files[row])
-        self._check_size(row, image)
+        image = read_photograph(
+            self.files[row], None if self.index is None else
+            self.index.size_of(int(self.rows[row])))
         return draw_scene(
             Scene(image, matrix, self.pose(row), self.truth(row),
                   self.captions[row], self.bounds, note), **self.options)
@@ -230,15 +238,6 @@ class Gallery:
         ids = self.index['ycb_ids'][sequences, np.maximum(columns, 0)]
         return np.where(columns >= 0, ids.astype(int) - 1, -1)
 
-    def _check_size(self, row: int, image: Array) -> None:
-        if self.index is None:
-            return
-        size = self.index.size_of(int(self.rows[row]))
-        if image.shape[1::-1] != size:
-            raise DataError(
-                self.files[row], 'size', f'{size[0]} x {size[1]} px as in '
-                'the index', f'{image.shape[1]} x {image.shape[0]} px')
-
 
 def _open(arguments: argparse.Namespace) -> Gallery:
     """What the arguments name.
@@ -279,7 +278,7 @@ def _open(arguments: argparse.Namespace) -> Gallery:
     captions = [
         f'{index.sequence_of(row)}   {index.serial_of(row)}   frame '
         f'{index["frame"][row]}   id {index["id"][row]}   '
-        f'{("right", "left")[index.side_of(row)]}' for row in rows.tolist()]
+        f'{SIDES[index.side_of(row)]}' for row in rows.tolist()]
     return Gallery(
         [root / index.file_of(row) for row in rows.tolist()],
         np.asarray(index['id'][rows]).tolist(), captions, predictions, found,

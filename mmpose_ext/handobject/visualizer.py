@@ -8,6 +8,7 @@ import numpy as np
 from mmpose.structures import PoseDataSample
 
 from mmpose_ext.drawing.visualizer import PictureVisualizer
+from mmpose_ext.handobject.hand import SIDES
 from mmpose_ext.handobject.scene_pictures import TILE, Scene, draw_scene
 from mmpose_ext.handobject.scene_sources import (
     ObjectBounds,
@@ -58,7 +59,7 @@ class HandObjectVisualizer(PictureVisualizer):
         self.models_dir = models_dir
         self._bounds = ObjectBounds(models_dir)
 
-    def set_dataset_meta(self, dataset_meta: dict,
+    def set_dataset_meta(self, dataset_meta: dict[str, Any],
                          skeleton_style: str = 'mmpose') -> None:
         """Take over the meta information, and where meshes lie."""
         super().set_dataset_meta(dataset_meta, skeleton_style)
@@ -124,5 +125,5 @@ def _caption(sample: PoseDataSample) -> str:
     if sample.get('id') is not None:
         parts.append(f'id {sample.id}')
     if sample.get('side') is not None:
-        parts.append(('right', 'left')[int(sample.side)])
+        parts.append(SIDES[int(sample.side)])
     return '   '.join(parts)

@@ -5,14 +5,12 @@ from typing import Any
 
 import numpy as np
 
-DRAWS = 1000
+_DRAWS = 1000
+_ENDS = (.025, .975)
 
 
-def grouped_interval(values: Any,
-                     groups: Any,
-                     level: float = .95,
-                     seed: int = 0) -> tuple[float, float]:
-    """Bootstrap interval of a mean, drawing whole groups.
+def grouped_interval(values: Any, groups: Any) -> tuple[float, float]:
+    """Bootstrap interval of 95 % of a mean, drawing whole groups.
 
     Rows of one group (frames of a video, copies of an image) are not
     independent: drawing rows would claim more certainty than there is.
@@ -20,8 +18,6 @@ def grouped_interval(values: Any,
     Args:
         values (ndarray): (N,); NaN is left out.
         groups (ndarray): (N,) group of each row.
-        level (float): Defaults to .95.
-        seed (int): Defaults to 0.
 
     Returns:
         tuple[float, float]: Lower and upper end; NaN with fewer than two
@@ -35,9 +31,8 @@ def grouped_interval(values: Any,
         return float('nan'), float('nan')
     sums = np.bincount(numbers, values[known])
     counts = np.bincount(numbers)
-    generator = np.random.default_rng(seed)
-    drawn = generator.integers(0, len(names), (DRAWS, len(names)))
+    generator = np.random.default_rng(0)
+    drawn = generator.integers(0, len(names), (_DRAWS, len(names)))
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
+    low, high = np.quantile(means, _ENDS)
     return float(low), float(high)

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from mmengine.logging import MMLogger
 
 from mmpose_ext.storage import DataError, atomic_file
-from mmpose_ext.storage.plain_files import without_nan
+from mmpose_ext.storage.plain_files import without_nan, write_json
 
 Rows = Mapping[str, Mapping[str, float]]
 
@@ -55,6 +54,4 @@ def write_report(folder: Path, report: Mapping[str, Any],
             writer.writeheader()
             writer.writerows(dict(without_nan(dict(row)), name=name)
                              for name, row in rows.items())
-    with atomic_file(folder / 'keypoints.json') as temporary:
-        temporary.write_text(
-            json.dumps(without_nan(report), indent=1, allow_nan=False))
+    write_json(folder / 'keypoints.json', report, indent=1)

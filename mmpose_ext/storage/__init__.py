@@ -22,7 +22,7 @@ from .coco import read_coco_keypoints, read_coco_labels, read_coco_names
 from .com3d import ComTrack, read_com3d, write_com3d
 from .cvat import read_cvat_images
 from .dlc import read_dlc_names, read_dlc_project, read_dlc_tracks
-from .errors import DataError
+from .errors import DataError, close_matches
 from .keypoint_csv import read_keypoint_csv
 from .label3d import Label3D, read_label3d, write_label3d
 from .label_studio import read_label_studio
@@ -42,6 +42,7 @@ from .movement_netcdf import (
     write_pose_tracks,
 )
 from .npz import NpzArchive, write_npz
+from .plain_files import read_json, write_json
 from .pose_tracks import (
     PoseTracks,
     fill_gaps,
@@ -63,15 +64,16 @@ __all__ = [
     'LabelledInstance', 'NpzArchive', 'PointTracks', 'PoseTracks',
     'SkeletonFile', 'SpacePoints', 'VideoReader', 'VideoWriter', 'atomic_file',
     'atomic_folder', 'check_array', 'check_file', 'check_images', 'check_keys',
-    'events_of_labels', 'fill_gaps', 'find_camera_folders', 'join_individuals',
-    'label_frames', 'labels_of_tracks', 'read_boris_csv', 'read_calibrations',
-    'read_coco_keypoints', 'read_coco_labels', 'read_coco_names', 'read_com3d',
-    'read_cvat_images', 'read_dlc_names', 'read_dlc_project',
-    'read_dlc_tracks', 'read_event_csv', 'read_keypoint_csv', 'read_label3d',
-    'read_label_studio', 'read_movement_annotations', 'read_movement_netcdf',
-    'read_skeleton_file', 'read_sleap_analysis', 'read_sleap_edges',
-    'read_slp', 'read_space_points', 'refuse_other_content',
-    'refuse_to_replace', 'tracks_of_points', 'write_com3d', 'write_event_csv',
-    'write_label3d', 'write_movement_annotations', 'write_movement_netcdf',
-    'write_npz', 'write_pose_tracks', 'write_skeleton_file'
+    'close_matches', 'events_of_labels', 'fill_gaps', 'find_camera_folders',
+    'join_individuals', 'label_frames', 'labels_of_tracks', 'read_boris_csv',
+    'read_calibrations', 'read_coco_keypoints', 'read_coco_labels',
+    'read_coco_names', 'read_com3d', 'read_cvat_images', 'read_dlc_names',
+    'read_dlc_project', 'read_dlc_tracks', 'read_event_csv', 'read_json',
+    'read_keypoint_csv', 'read_label3d', 'read_label_studio',
+    'read_movement_annotations', 'read_movement_netcdf', 'read_skeleton_file',
+    'read_sleap_analysis', 'read_sleap_edges', 'read_slp', 'read_space_points',
+    'refuse_other_content', 'refuse_to_replace', 'tracks_of_points',
+    'write_com3d', 'write_event_csv', 'write_json', 'write_label3d',
+    'write_movement_annotations', 'write_movement_netcdf', 'write_npz',
+    'write_pose_tracks', 'write_skeleton_file'
 ]

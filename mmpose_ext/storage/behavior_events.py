@@ -4,7 +4,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .atomic import atomic_file
-from .checks import StrPath, check_array
+from .checks import StrPath, check_array, check_names
 from .errors import DataError
 from .event_tables import read_table
 
@@ -51,13 +50,9 @@ class FrameLabels:
     def __post_init__(self) -> None:
         for part in ('classes', 'annotators'):
             names = getattr(self, part)
-            if not names or not all(name.strip() for name in names):
-                raise DataError(self.source, part, 'names',
-                                'a blank one' if names else 'none')
-            name, count = Counter(names).most_common(1)[0]
-            if count > 1:
-                raise DataError(self.source, part, 'each name once',
-                                f'{name!r} {count} times')
+            check_names(names, self.source, part)
+            if not all(name.strip() for name in names):
+                raise DataError(self.source, part, 'names', 'a blank one')
         check_array(self.labels, self.source, 'labels', 'u1',
                     (None, len(self.classes), len(self.annotators)))
         if not len(self.labels):

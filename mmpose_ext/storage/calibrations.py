@@ -22,6 +22,7 @@ from .checks import (
     check_array,
     check_file,
     check_keys,
+    check_names,
     check_texts,
 )
 from .errors import DataError
@@ -300,8 +301,5 @@ def _numbers(value: Any, path: Path, name: str, part: str) -> np.ndarray:
 
 def _check_cameras(found: Sequence[CameraCalibration],
                    path: Path) -> tuple[CameraCalibration, ...]:
-    names = [camera.name for camera in found]
-    if not names or len(set(names)) < len(names):
-        raise DataError(path, 'cameras', 'at least one, each name once',
-                        ', '.join(names) or 'none')
+    check_names([camera.name for camera in found], path, 'cameras')
     return tuple(found)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -160,6 +161,25 @@ def check_no_infinity(array: np.ndarray, file: StrPath, where: str) -> None:
     """
     if np.isinf(array).any():
         raise DataError(file, where, 'finite values or NaN', 'infinity')
+
+
+def check_names(names: Sequence[str], file: StrPath, where: str) -> None:
+    """Check that there are names, and none of them twice.
+
+    Args:
+        names (Sequence[str]): The names.
+        file (str | Path): The file for the error.
+        where (str): What they are names of, for the error.
+
+    Raises:
+        DataError: With the given `where`.
+    """
+    if not names:
+        raise DataError(file, where, 'at least one', 'none')
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise DataError(file, where, 'each name once',
+                        f'{name!r} {count} times')
 
 
 def check_texts(values: Any, file: StrPath, where: str) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """COCO keypoint files."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from .checks import StrPath, check_array, check_file, check_images, check_keys
 from .errors import DataError
 from .labels import LabelledImage, LabelledInstance, LabelSet
+from .plain_files import read_json
 from .records import PointTracks
 
 
@@ -35,7 +35,7 @@ def read_coco_keypoints(json_path: StrPath,
     """
     path = check_file(json_path, ['.json'])
     root = path.parent if image_root is None else Path(image_root)
-    content = _read_json(path)
+    content = _read_content(path)
     images = _index(content['images'], 'image', ['file_name'], path)
     categories = _index(content['categories'], 'category', [], path)
     annotations = _index(content['annotations'], 'annotation',
@@ -88,7 +88,7 @@ def read_coco_labels(json_path: StrPath,
     """
     path = check_file(json_path, ['.json'])
     root = path.parent if image_root is None else Path(image_root)
-    content = _read_json(path)
+    content = _read_content(path)
     images = _index(content['images'], 'image', ['file_name'], path)
     categories = _index(content['categories'], 'category', ['name'], path)
     chosen = _choose_category(categories, category, preferred, path)
@@ -136,7 +136,7 @@ def read_coco_names(json_path: StrPath) -> tuple[str, ...]:
     """
     path = check_file(json_path, ['.json'])
     names: dict[str, None] = {}
-    for category in _read_json(path)['categories']:
+    for category in _read_content(path)['categories']:
         own = category.get('keypoints') if isinstance(category, dict) else ()
         names.update((name, None) for name in own or ()
                      if isinstance(name, str))
@@ -187,11 +187,8 @@ def _labelled_image(number: int | str, image: dict[str, Any],
     return LabelledImage(root / name, name, tuple(animals), (width, height))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataError(path, 'file', 'JSON', str(error)) from error
+def _read_content(path: Path) -> dict[str, Any]:
+    content = read_json(path)
     if not isinstance(content, dict):
         raise DataError(path, 'file', 'a JSON object',
                         f'a {type(content).__name__}')

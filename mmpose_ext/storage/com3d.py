@@ -10,7 +10,13 @@ import numpy as np
 
 from .checks import StrPath, check_array, check_no_infinity
 from .errors import DataError
-from .matlab import read_integers, read_matlab, read_numbers, write_matlab
+from .matlab import (
+    place_of,
+    read_integers,
+    read_matlab,
+    read_numbers,
+    write_matlab,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +76,7 @@ def com_track(struct: Mapping[str, Any], path: Path, where: str,
     """
     points = read_numbers(struct, key, path, where)
     ids = _read_ids(struct, path, where)
-    place = f'{where}.{key}' if where else f'key {key!r}'
+    place = place_of(key, where)
     if points.ndim == 2:
         points = points[..., None]
     check_array(points, path, place, shape=(None, 3, None))
@@ -92,7 +98,7 @@ def _read_ids(struct: Mapping[str, Any], path: Path,
         return read_integers(struct, 'sampleID', path, where)
     parts = [text.strip().rpartition('_') for text in texts]
     experiments = sorted({before for before, _, _ in parts})
-    place = f'{where}.sampleID' if where else "key 'sampleID'"
+    place = place_of('sampleID', where)
     if len(experiments) > 1:
         raise DataError(
             path, place, 'time points of one experiment',

@@ -59,20 +59,6 @@ class SequenceMeta:
     mano: str
 
 
-@dataclass(frozen=True)
-class Extrinsics:
-    """Places of the cameras.
-
-    Attributes:
-        master: Serial of the camera that is the world.
-        to_world: Serial to (3, 4) [R|t], m, camera to world; also
-            'apriltag', the table's frame, if the file has it.
-    """
-
-    master: str
-    to_world: dict[str, np.ndarray]
-
-
 def list_sequences(root: StrPath) -> dict[str, tuple[str, ...]]:
     """Sequences of each subject, both in the order of their names.
 
@@ -163,15 +149,12 @@ def read_meta(path: StrPath) -> SequenceMeta:
                  len(ids) - 1), sides[0], calibrations[0])
 
 
-def read_intrinsics(root: StrPath, serial: str,
-                    size: tuple[int, int] = IMAGE_SIZE) -> np.ndarray:
+def read_intrinsics(root: StrPath, serial: str) -> np.ndarray:
     """Read a camera's intrinsics.
 
     Args:
         root (str | Path): The data root.
         serial (str): Of the camera.
-        size (tuple[int, int]): Width and height of the pictures in px.
-            Defaults to (640, 480).
 
     Returns:
         np.ndarray: (4, ) fx, fy, cx, cy in px.
@@ -179,7 +162,7 @@ def read_intrinsics(root: StrPath, serial: str,
     Raises:
         DataError: If the file is missing, damaged, or of another resolution.
     """
-    width, height = size
+    width, height = IMAGE_SIZE
     folder = Path(root, 'calibration', 'intrinsics')
     path = folder / f'{serial}_{width}x{height}.yml'
     others = sorted(folder.glob(f'{serial}_*.yml'))
@@ -194,9 +177,9 @@ def read_intrinsics(root: StrPath, serial: str,
     names = ('fx', 'fy', 'ppx', 'ppy')
     check_keys(color, names, path, 'in color')
     values = _floats([color[name] for name in names], path, 'color', 4)
-    off = np.abs(values[2:] - (np.array(size) - 1) / 2)
+    off = np.abs(values[2:] - (np.array(IMAGE_SIZE) - 1) / 2)
     if (values[:2] <= 0).any() or (
-            off > _MAX_OFF_CENTRE * np.array(size)).any():
+            off > _MAX_OFF_CENTRE * np.array(IMAGE_SIZE)).any():
         raise DataError(
             path, 'color', f'a camera of {width} x {height} px, its '
             'principal point near the middle', ', '.join(
@@ -204,36 +187,6 @@ def read_intrinsics(root: StrPath, serial: str,
                 in zip(names, values, strict=True)),
             'the intrinsics may be of another resolution')
     return values
-
-
-def read_extrinsics(root: StrPath, name: str) -> Extrinsics:
-    """Read the places of the cameras.
-
-    Args:
-        root (str | Path): The data root.
-        name (str): Id of the calibration, as meta.yml has it.
-
-    Raises:
-        DataError: If the file is missing or damaged, or the master is none
-            of the cameras.
-    """
-    path = Path(root, 'calibration', f'extrinsics_{name}', 'extrinsics.yml')
-    content = _read_yaml(path, 'meta.yml names this calibration')
-    check_keys(content, ['master', 'extrinsics'], path)
-    places = content['extrinsics']
-    if not isinstance(places, dict) or not places:
-        raise DataError(path, 'extrinsics', '12 numbers for each camera',
-                        _shown(places))
-    found = {}
-    for serial, values in places.items():
-        where = f'extrinsics of {serial}'
-        matrix = _floats(values, path, where, 12).reshape(3, 4)
-        check_rotations(matrix[None, :, :3], path, where)
-        found[serial] = matrix
-    if content['master'] not in found:
-        raise DataError(path, 'master', 'one of the cameras',
-                        _shown(content['master']))
-    return Extrinsics(content['master'], found)
 
 
 def read_betas(root: StrPath, name: str) -> np.ndarray:
@@ -253,27 +206,6 @@ def read_betas(root: StrPath, name: str) -> np.ndarray:
     content = _read_yaml(path, 'meta.yml names this calibration')
     check_keys(content, ['betas'], path)
     return _floats(content['betas'], path, 'betas', 10)
-
-
-def check_rotations(rotations: np.ndarray, file: StrPath,
-                    where: str) -> None:
-    """Check that matrices are rotations.
-
-    Args:
-        rotations (np.ndarray): (N, 3, 3).
-        file (str | Path): The file for the error.
-        where (str): Its place in the file, for the error.
-
-    Raises:
-        DataError: With the given `where`.
-    """
-    skewed = skewed_rotations(rotations)
-    if skewed.any():
-        matrix = rotations[int(np.flatnonzero(skewed)[0])]
-        raise DataError(
-            file, where, 'a rotation, [R|t] in rows',
-            'a matrix of determinant '
-            f'{np.linalg.det(matrix.astype(np.float64)):.4g}')
 
 
 def skewed_rotations(rotations: np.ndarray) -> np.ndarray:

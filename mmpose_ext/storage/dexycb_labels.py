@@ -146,37 +146,6 @@ def read_segmentation(path: StrPath,
     return labels
 
 
-def read_sequence_poses(path: StrPath, num_frames: int,
-                        num_objects: int) -> tuple[np.ndarray, np.ndarray]:
-    """Read a sequence's pose.npz.
-
-    Args:
-        path (str | Path): The file.
-        num_frames (int): F, as meta.yml has it.
-        num_objects (int): n, as many as meta.yml lists.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: (F, n, 7) quaternions x, y, z, w and
-            translations in m, world frame, missing (0, 0, 0, 1, 0, 0, 0);
-            (F, 51) poses of MANO, missing 0.
-
-    Raises:
-        DataError: If the file is missing or damaged, or of another length
-            or number of objects.
-    """
-    found = _read_members(path, ('pose_y', 'pose_m'))
-    shapes = {'pose_y': (num_frames, num_objects, 7),
-              'pose_m': (num_frames, 1, 51)}
-    for name, array in found.items():
-        check_array(array, path, f'key {name!r}', 'f', shapes[name], True)
-    norms = np.linalg.norm(found['pose_y'][..., :4], axis=-1).ravel()
-    off = np.abs(norms - 1)
-    if (off > 1e-3).any():
-        raise DataError(path, "key 'pose_y'", 'unit quaternions',
-                        f'one of length {norms[off.argmax()]:g}')
-    return found['pose_y'], found['pose_m'][:, 0]
-
-
 def _read_members(file: StrPath,
                   names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Arrays of an archive, checksums verified, the rest not touched.

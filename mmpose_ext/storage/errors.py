@@ -1,7 +1,15 @@
-"""The one error that every damaged or unfitting input ends in."""
+"""The one error that every damaged or unfitting input ends in, and hints."""
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from os import PathLike
+
+
+def close_matches(name: str, known: Iterable[str]) -> str:
+    """A hint that names the closest of the known names; '' if none is."""
+    near = difflib.get_close_matches(name, list(known), n=3)
+    return f'did you mean {" or ".join(near)}?' if near else ''
 
 
 def _one_line(part: object) -> str:

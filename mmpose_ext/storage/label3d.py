@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from .checks import (
     StrPath,
     check_array,
     check_keys,
+    check_names,
     check_no_infinity,
     check_texts,
 )
@@ -211,10 +211,7 @@ def _camera_names(content: Mapping[str, Any], wanted: Sequence[str] | None,
     where = "key 'camnames'"
     names = list(check_texts(read_rows(content['camnames'], path, where),
                              path, where))
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise DataError(path, "key 'camnames'", 'each name once',
-                        f'{name!r} {count} times')
+    check_names(names, path, where)
     for name in wanted or ():
         if name not in names:
             raise DataError(path, "key 'camnames'", f'camera {name!r}',

@@ -1,7 +1,6 @@
 """Points out of Label Studio, exported as JSON or as JSON-MIN."""
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from .labels import (
     gather_points,
     read_number,
 )
+from .plain_files import read_json
 
 _SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 _UPLOAD_PREFIX = re.compile('[0-9a-f]{8}-')  # put before names on upload
@@ -97,10 +97,7 @@ def _gather(animal: _Animal, names: tuple[str, ...],
 def _read_tasks(path: Path, left_out: Counter[str]
                 ) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
     """Each labelled task: where it is, its picture and its regions."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataError(path, 'file', 'JSON', str(error)) from error
+    content = read_json(path)
     if not isinstance(content, list) or not all(
             isinstance(task, dict) for task in content):
         raise DataError(path, 'file', 'a list of tasks',

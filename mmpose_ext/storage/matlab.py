@@ -125,7 +125,7 @@ def read_numbers(struct: Mapping[str, Any],
     Raises:
         DataError: If it is absent, not of numbers, or of another shape.
     """
-    place = f'{where}.{key}' if where else f'key {key!r}'
+    place = place_of(key, where)
     if not where:
         check_keys(struct, [key], path)
     elif key not in struct:
@@ -145,12 +145,17 @@ def read_integers(struct: Mapping[str, Any], key: str, path: Path,
         DataError: If it is absent, no row or column, or holds NaN.
     """
     values = read_numbers(struct, key, path, where)
-    place = f'{where}.{key}' if where else f'key {key!r}'
+    place = place_of(key, where)
     if values.size and max(values.shape) != values.size:
         raise DataError(path, place, 'a row or a column',
                         f'shape {values.shape}')
     return check_array(values.ravel(), path, place,
                        finite=True).astype(np.int64)
+
+
+def place_of(key: str, where: str) -> str:
+    """A field of a struct for an error; `where` is '' at the top."""
+    return f'{where}.{key}' if where else f'key {key!r}'
 
 
 def _describe(value: Any) -> str:

@@ -10,7 +10,13 @@ import h5py
 import numpy as np
 
 from .atomic import atomic_file
-from .checks import StrPath, check_array, check_file, check_keys
+from .checks import (
+    StrPath,
+    check_array,
+    check_file,
+    check_keys,
+    check_names,
+)
 from .errors import DataError
 from .frame_times import frames_of_times
 from .netcdf import NetcdfContent, NetcdfVariable, read_netcdf
@@ -80,8 +86,7 @@ def write_movement_netcdf(path: StrPath,
     check_array(time, path, 'time', shape=(rows, ), finite=True)
     for name, names in (('individuals', individuals),
                         ('keypoints', keypoints)):
-        if len(set(names)) < len(names):
-            raise DataError(path, name, 'each name once', ', '.join(names))
+        check_names(names, path, name)
     kept = {**(attributes or {}), 'ds_type': 'poses',
             'time_unit': 'frames' if fps is None else 'seconds',
             **({} if fps is None else {'fps': float(fps)})}

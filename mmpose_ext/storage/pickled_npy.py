@@ -124,7 +124,7 @@ def _no_bytes() -> bytes:
     return b''
 
 
-_ALLOWED: dict[tuple[str, str], Callable | type] = {
+_ALLOWED: dict[tuple[str, str], Callable[..., Any] | type] = {
     ('numpy', 'ndarray'): np.ndarray,
     ('numpy', 'dtype'): np.dtype,
     ('numpy.core.multiarray', '_reconstruct'): _reconstruct,

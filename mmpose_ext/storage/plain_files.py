@@ -1,12 +1,15 @@
-"""Plain values, JSON without NaN, and the sums by which files are known."""
+"""Plain values, JSON files, and the sums by which files are known."""
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from pathlib import Path
 from typing import Any
 
-from .checks import StrPath
+from .atomic import atomic_file
+from .checks import StrPath, check_file
+from .errors import DataError
 
 _CHUNK = 1 << 20
 
@@ -39,6 +42,40 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def read_json(path: StrPath, hint: str = '') -> Any:
+    """Read a JSON file.
+
+    Args:
+        path (str | Path): The file, in UTF-8, UTF-16 or UTF-32.
+        hint (str): Added to the error. Defaults to ''.
+
+    Raises:
+        DataError: If it is missing, empty or no JSON.
+    """
+    path = check_file(path, hint=hint)
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DataError(path, 'file', 'JSON', str(error), hint) from error
+
+
+def write_json(path: StrPath, value: Any, indent: int | None = 2) -> None:
+    """Write JSON, whole or not at all; what is not finite becomes null.
+
+    Args:
+        path (str | Path): The file; its folder exists.
+        value (Any): Of texts, numbers, lists and dicts.
+        indent (int, optional): Spaces a level; None writes one line. Defaults
+            to 2.
+
+    Raises:
+        DataError: If the folder is missing.
+    """
+    text = json.dumps(without_nan(value), indent=indent, allow_nan=False)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text + '\n')
 
 
 def sha256_of(path: StrPath) -> str:

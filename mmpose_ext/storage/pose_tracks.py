@@ -1,7 +1,6 @@
 """Poses of individuals over time, however a file lays them out."""
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_array
+from .checks import check_array, check_names
 from .errors import DataError
 from .records import PointTracks
 from .video import VideoReader
@@ -108,12 +107,7 @@ class PoseTracks:
                             ', '.join(self.axes) or 'none')
         for part in ('individuals', 'keypoints'):
             names = getattr(self, part)
-            if not names:
-                raise DataError(self.source, part, 'at least one', 'none')
-            name, count = Counter(names).most_common(1)[0]
-            if count > 1:
-                raise DataError(self.source, part, 'each name once',
-                                f'{name!r} {count} times')
+            check_names(names, self.source, part)
             if not all(name.strip() for name in names):
                 raise DataError(self.source, part, 'names', 'a blank one')
 

@@ -1,13 +1,12 @@
 """Checked records that the readers return."""
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from .checks import check_array, check_keys
+from .checks import check_array, check_keys, check_names
 from .errors import DataError
 
 
@@ -54,22 +53,13 @@ class PointTracks:
         check_array(self.scores, self.source, 'scores', 'f8', shape)
         check_array(self.frames, self.source, 'frames', 'i8', (None, ))
         for part in ('names', 'individuals'):
-            self._check_unique(part)
+            check_names(getattr(self, part), self.source, part)
         for part in ('sessions', 'images'):
             value = getattr(self, part)
             if value is not None and len(value) != rows:
                 raise DataError(self.source, part, f'{rows} rows',
                                 f'{len(value)}')
         self._check_values()
-
-    def _check_unique(self, part: str) -> None:
-        values = getattr(self, part)
-        if not values:
-            raise DataError(self.source, part, 'at least one', 'none')
-        value, count = Counter(values).most_common(1)[0]
-        if count > 1:
-            raise DataError(self.source, part, 'each name once',
-                            f'{value!r} {count} times')
 
     def _check_values(self) -> None:
         missing = np.isnan(self.points)

@@ -1,7 +1,6 @@
 """Skeletons in files: names of keypoints, and which of them are joined."""
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from .atomic import atomic_file
 from .checks import (
     StrPath,
     check_array,
     check_file,
     check_keys,
+    check_names,
     check_texts,
 )
 from .errors import DataError
 from .matlab import cell, read_matlab, read_numbers, read_rows, write_matlab
+from .plain_files import read_json, write_json
 
 _SUFFIXES = ('.mat', '.json')
 
@@ -44,12 +44,7 @@ class SkeletonFile:
     colors: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if not self.names or len(set(self.names)) < len(self.names):
-            twice = sorted({name for name in self.names
-                            if self.names.count(name) > 1})
-            raise DataError(self.source, 'names',
-                            'at least one, each name once',
-                            f'{", ".join(twice)} twice' if twice else 'none')
+        check_names(self.names, self.source, 'names')
         check_array(self.edges, self.source, 'edges', 'i8', (None, 2))
         outside = (self.edges < 0) | (self.edges >= len(self.names))
         if outside.any():
@@ -116,8 +111,7 @@ def write_skeleton_file(path: StrPath, skeleton: SkeletonFile) -> None:
                   for edge in skeleton.edges.tolist()],
         **({} if colors is None else {'colors': colors.tolist()}),
     }
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + '\n')
+    write_json(path, content, indent=1)
 
 
 def _read_profile(path: Path) -> SkeletonFile:
@@ -145,10 +139,7 @@ def _read_profile(path: Path) -> SkeletonFile:
 
 
 def _read_json(path: Path) -> SkeletonFile:
-    try:
-        content = json.loads(path.read_text('utf-8'))
-    except (ValueError, RecursionError) as error:
-        raise DataError(path, 'file', 'JSON', str(error)) from error
+    content = read_json(path)
     if not isinstance(content, Mapping):
         raise DataError(path, 'file', 'a map of names and edges',
                         type(content).__name__)

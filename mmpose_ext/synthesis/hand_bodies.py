@@ -30,7 +30,6 @@ _PALM = ((1, .35, .0150, .0125), (5, .30, .0140, .0120),
          (17, .30, .0140, .0108))
 _TIP = .4  # a tip lies so many radii beyond the middle of the last sphere
 SEGMENTS = 15  # cones that are phalanges; then come those of the palm
-CONES = 27
 _THUMB_AHEAD, _THUMB_BENDS = (-.7, .7, 0.), (.55, .60, -.58)
 # in every posture: how far phalanges may bend
 _MOST = np.radians([[40, 60, 80], [90, 108, 75], [90, 108, 75],

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmpose_ext.registry import HOOKS
-from mmpose_ext.storage.errors import DataError
+from mmpose_ext.storage.errors import DataError, close_matches
 from mmpose_ext.training.phases import config_name
-from mmpose_ext.training.stages import bare_model, close_matches
+from mmpose_ext.training.stages import bare_model
 
 LISTS = ('blocks', 'layers')
 

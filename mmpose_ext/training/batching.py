@@ -51,7 +51,7 @@ def in_batches(items: Iterable[Item], size: int,
         raise damage
 
 
-@FUNCTIONS.register_module()
+@FUNCTIONS.register_module()  # type: ignore[untyped-decorator]
 def pass_batch(batch: Any) -> Any:
     """Collate function of data sets whose ``__getitems__`` returns a batch.
 

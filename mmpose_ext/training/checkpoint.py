@@ -15,7 +15,6 @@ from mmengine.dist import (
 )
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.base_loop import BaseLoop
 from torch import Tensor
@@ -30,6 +29,7 @@ from mmpose_ext.training.recovery import (
     find_whole_checkpoint,
     remove_temporaries,
 )
+from mmpose_ext.training.stages import bare_model
 
 
 class AtomicLocalBackend(LocalBackend):
@@ -107,8 +107,8 @@ class ResumableCheckpointHook(CheckpointHook):
     def __init__(self,
                  *args: Any,
                  out_dir: str | Path | None = None,
-                 file_client_args: dict | None = None,
-                 backend_args: dict | None = None,
+                 file_client_args: dict[str, Any] | None = None,
+                 backend_args: dict[str, Any] | None = None,
                  **kwargs: Any) -> None:
         is_local = '://' not in str(out_dir)
         if backend_args is None and file_client_args is None and is_local:
@@ -178,7 +178,7 @@ class ResumableCheckpointHook(CheckpointHook):
         with self._old_files_last():
             super().after_train_epoch(runner)
 
-    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Note that the validation is done, and save if it is the best."""
         if not isinstance(runner._train_loop, BaseLoop):
             return  # validation without training
@@ -188,7 +188,7 @@ class ResumableCheckpointHook(CheckpointHook):
             super().after_val_epoch(runner, metrics)
 
     def before_save_checkpoint(self, runner: Runner,
-                               checkpoint: dict) -> None:
+                               checkpoint: dict[str, Any]) -> None:
         """Add gradients that wait for the next step of the optimizer."""
         pending = _pending_gradients(runner)
         if pending and 'optimizer' in checkpoint:
@@ -197,17 +197,18 @@ class ResumableCheckpointHook(CheckpointHook):
                 for name, gradient in pending.items()
             }
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner,
+                              checkpoint: dict[str, Any]) -> None:
         """Restore gradients that wait for the next step of the optimizer."""
         pending = checkpoint.get('pending_gradients', {})
         if not runner._resume:
             return
-        for name, parameter in _bare_model(runner).named_parameters():
+        for name, parameter in bare_model(runner.model).named_parameters():
             if name in pending:
                 parameter.grad = pending[name].to(parameter.device)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
-                                   meta: dict) -> None:
+                                   meta: dict[str, Any]) -> None:
         # the file holds the state of the main process alone: what differs
         # between the processes has to be made equal before
         all_reduce_params(list(_pending_gradients(runner).values()), op='mean')
@@ -300,11 +301,6 @@ def _is_news(record: logging.LogRecord) -> bool:
         '"HardDiskBackend"' not in message)
 
 
-def _bare_model(runner: Runner) -> Any:
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model
-
-
 def _pending_gradients(runner: Runner) -> dict[str, Tensor]:
     """Gradients gathered since the optimizer's last step."""
     wrapper = runner.optim_wrapper
@@ -313,6 +309,6 @@ def _pending_gradients(runner: Runner) -> dict[str, Tensor]:
         return {}
     return {
         name: parameter.grad
-        for name, parameter in _bare_model(runner).named_parameters()
+        for name, parameter in bare_model(runner.model).named_parameters()
         if parameter.grad is not None
     }

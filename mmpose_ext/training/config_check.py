@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmpose_ext.registry import HOOKS
-from mmpose_ext.storage.errors import DataError
+from mmpose_ext.storage.errors import DataError, close_matches
 
 # what Runner.from_cfg, Runner's methods and MMPose's scripts look up
 READ_KEYS = frozenset((
@@ -102,10 +102,9 @@ def _check_parts(config: Config, name: str) -> None:
     for part, known in READ_PARTS.items():
         for key in config.get(part) or ():
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
                 raise DataError(name, f'{part}.{key}',
                                 f'one of {", ".join(known)}', repr(key),
-                                f'did you mean {near[0]}?' if near else '')
+                                close_matches(key, known))
 
 
 def _advice(key: str, value: Any, written: Config) -> str:

@@ -84,7 +84,7 @@ class SeededDataset:
         self.dataset = dataset
 
     @property
-    def metainfo(self) -> dict:
+    def metainfo(self) -> dict[str, Any]:
         """The wrapped data set's description of its annotations."""
         return self.dataset.metainfo
 
@@ -93,7 +93,7 @@ class SeededDataset:
         if hasattr(self.dataset, 'full_init'):
             self.dataset.full_init()
 
-    def get_data_info(self, index: int) -> dict:
+    def get_data_info(self, index: int) -> dict[str, Any]:
         """Annotations of a sample."""
         return self.dataset.get_data_info(index)
 

@@ -41,14 +41,14 @@ class ResumableEarlyStoppingHook(EarlyStoppingHook):
         check_boundary(self.begin, config_name(runner.cfg),
                        f'{type(self).__name__}.begin')
 
-    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Count the validation, if it counts."""
         progress, total = run_progress(runner)
         if progress >= nearest_start(self.begin, total):
             super().after_val_epoch(runner, metrics)
 
     def before_save_checkpoint(self, runner: Runner,
-                               checkpoint: dict) -> None:
+                               checkpoint: dict[str, Any]) -> None:
         """Store the state, under the name of the monitored metric."""
         states = checkpoint.setdefault('early_stopping', {})
         states[self.monitor] = dict(
@@ -57,7 +57,8 @@ class ResumableEarlyStoppingHook(EarlyStoppingHook):
             wait_count=self.wait_count,
             stopped=bool(runner.train_loop.stop_training))
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner,
+                              checkpoint: dict[str, Any]) -> None:
         """Take the state up again, if the run is resumed.
 
         A run that had stopped stays stopped, unless the settings changed:
@@ -74,7 +75,7 @@ class ResumableEarlyStoppingHook(EarlyStoppingHook):
                 f'{self.monitor} had stopped this run early; raise the '
                 'patience to go on')
 
-    def _settings(self) -> list:
+    def _settings(self) -> list[Any]:
         return [
             self.rule, self.min_delta, self.patience, self.check_finite,
             self.stopping_threshold, self.begin

@@ -35,6 +35,7 @@ from mmpose_ext.storage.errors import DataError
 from mmpose_ext.training.parameter_table import log_parameter_table
 from mmpose_ext.training.phases import config_name, phase_of, run_progress
 from mmpose_ext.training.stages import (
+    Stage,
     bare_model,
     find_stages,
     select_parameters,
@@ -42,6 +43,7 @@ from mmpose_ext.training.stages import (
 
 NormPolicy = Literal['eval', 'train', 'affine']
 _POLICIES = ('eval', 'train', 'affine')
+_NAMES_SHOWN = 6  # of modules of one stage, in a line of the log
 
 
 @dataclass(frozen=True)
@@ -393,10 +395,10 @@ def _report(runner: Runner, state: FreezeState, changed: set[str]) -> None:
     parts = []
     for verb, names in (('thawed', changed & state.trainable),
                         ('frozen', changed - state.trainable)):
-        stages = [stage.name for stage in find_stages(model)
-                  if not names.isdisjoint(stage.parameters)]
-        if stages:
-            parts.append(f'{verb} {", ".join(stages)}')
+        named = [name for stage in find_stages(model)
+                 for name in names_of_part(model, stage, names)]
+        if named:
+            parts.append(f'{verb} {", ".join(named)}')
     if state.lr_scale != 1:
         parts.append(f'learning rates x {state.lr_scale:g}')
     parts.append(f'{training / 1e6:.3f} M of {sum(sizes.values()) / 1e6:.3f} '
@@ -405,3 +407,31 @@ def _report(runner: Runner, state: FreezeState, changed: set[str]) -> None:
     runner.message_hub.update_scalar('train/phase', state.phase)
     runner.message_hub.update_scalar('train/trainable_params_M',
                                      training / 1e6)
+
+
+def names_of_part(model: nn.Module, stage: Stage,
+                  changed: set[str]) -> list[str]:
+    """What of a stage has changed, for the log.
+
+    Args:
+        model (nn.Module): The bare model.
+        stage (Stage): One of its stages.
+        changed (set[str]): Names of parameters.
+
+    Returns:
+        list[str]: The stage, if all of it is among these, else the outermost
+        modules and parameters that are, or the first six of them.
+    """
+    left = changed.intersection(stage.parameters)
+    if len(left) == len(stage.parameters):
+        return [stage.name]
+    names = []
+    for name, module in model.named_modules():  # the outer ones first
+        own = {f'{name}.{parameter}'
+               for parameter, _ in module.named_parameters()}
+        if own and own <= left:
+            names.append(name)
+            left -= own
+    names += sorted(left)
+    more = len(names) - _NAMES_SHOWN
+    return names if more <= 0 else [*names[:_NAMES_SHOWN], f'{more} more']

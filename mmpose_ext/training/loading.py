@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -37,7 +38,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def build_serial_loader(config: Config, split: str,
-                        without: Sequence[str] = ()) -> DataLoader:
+                        without: Sequence[str] = ()) -> DataLoader[Any]:
     """Build the data loader of a split in this process alone.
 
     It draws what a training draws in its first epoch.
@@ -112,7 +113,7 @@ def telling_of_picture(path: str | Path) -> Iterator[None]:
     """
     try:
         yield
-    except AssertionError as error:
+    except (AssertionError, cv2.error) as error:
         if 'occurs when loading' not in str(error):
             raise
         raise DataError(path, 'file', 'a readable picture',

@@ -12,9 +12,9 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
 from mmpose_ext.registry import HOOKS
-from mmpose_ext.storage.errors import DataError
+from mmpose_ext.storage.errors import DataError, close_matches
 from mmpose_ext.training.phases import check_boundary, config_name
-from mmpose_ext.training.stages import bare_model, close_matches
+from mmpose_ext.training.stages import bare_model
 
 _NAME = 'LossWeightHook'
 _KEYS = ('loss', 'start', 'end', 'begin', 'until', 'curve')

@@ -36,8 +36,7 @@ class ChannelsLastHook(Hook):
             rebuild_wrapper(runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Convert what the optimizer resumes with: fused ones want the order
-        of the weights."""
+        """Convert what a fused optimizer resumes with, like the weights."""
         for parameter, state in runner.optim_wrapper.optimizer.state.items():
             for name, value in state.items():
                 if value.shape == parameter.shape:

@@ -42,13 +42,14 @@ class ShortLogProcessor(LogProcessor):
     """
 
     def get_log_after_iter(self, runner: Runner, batch_idx: int,
-                           mode: str) -> tuple[dict, str]:
+                           mode: str) -> tuple[dict[str, Any], str]:
         """Scalars of an iteration, and the line about them."""
         scalars, line = super().get_log_after_iter(runner, batch_idx, mode)
         return scalars, _COMPONENT.sub('', line)
 
     def get_log_after_epoch(self, runner: Runner, batch_idx: int, mode: str,
-                            with_non_scalar: bool = False) -> tuple[dict, str]:
+                            with_non_scalar: bool = False
+                            ) -> tuple[dict[str, Any], str]:
         """Figures of a validation or test, and the line about them."""
         figures, line = super().get_log_after_epoch(
             runner, batch_idx, mode, with_non_scalar)
@@ -80,7 +81,7 @@ class OptionalVisBackend(BaseVisBackend):
         >>>          backend=dict(type='TensorboardVisBackend'))])
     """
 
-    def __init__(self, backend: dict, save_dir: str,
+    def __init__(self, backend: dict[str, Any], save_dir: str,
                  enabled_by: str | None = None) -> None:
         super().__init__(save_dir)
         self._type = backend['type']
@@ -106,7 +107,8 @@ class OptionalVisBackend(BaseVisBackend):
         if backend := self._started():
             backend.add_config(config, **kwargs)
 
-    def add_graph(self, model: torch.nn.Module, data_batch: Sequence[dict],
+    def add_graph(self, model: torch.nn.Module,
+                  data_batch: Sequence[dict[str, Any]],
                   **kwargs: Any) -> None:
         """Record the graph of a model."""
         if backend := self._started():
@@ -131,7 +133,7 @@ class OptionalVisBackend(BaseVisBackend):
             backend.add_scalar(name, value, step, **kwargs)
 
     def add_scalars(self,
-                    scalar_dict: dict,
+                    scalar_dict: dict[str, Any],
                     step: int = 0,
                     file_path: str | None = None,
                     **kwargs: Any) -> None:

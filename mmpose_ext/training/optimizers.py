@@ -20,7 +20,7 @@ class GroupedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """
 
     def add_params(self,
-                   params: list[dict],
+                   params: list[dict[str, Any]],
                    module: nn.Module,
                    prefix: str = '',
                    is_dcn_module: int | float | None = None) -> None:

@@ -126,7 +126,7 @@ def _find_datasets(dataset: Any) -> Iterator[Any]:
         yield from _find_datasets(part)
 
 
-def _stop_workers(loader: DataLoader) -> None:
+def _stop_workers(loader: DataLoader[Any]) -> None:
     """Stop workers that persist: they hold a copy of the data set."""
     if loader._iterator is not None:
         loader._iterator._shutdown_workers()  # type: ignore[attr-defined]

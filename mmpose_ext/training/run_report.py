@@ -12,7 +12,6 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 
 from mmpose_ext.storage import atomic_file
-from mmpose_ext.storage.plain_files import without_nan
 from mmpose_ext.training.stages import bare_model
 
 
@@ -77,10 +76,3 @@ def read_report(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return report if isinstance(report, dict) else {}
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, whole or not at all; NaN becomes null."""
-    with atomic_file(path) as temporary:
-        temporary.write_text(
-            json.dumps(without_nan(value), indent=2, allow_nan=False) + '\n')

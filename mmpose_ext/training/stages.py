@@ -13,7 +13,6 @@ Others are read from their children, see :func:`find_stages`.
 """
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import Any, cast
 from mmengine.model import is_model_wrapper
 from torch import nn
 
-from mmpose_ext.storage.errors import DataError
+from mmpose_ext.storage.errors import DataError, close_matches
 
 HEAD = 'head'
 BACKBONE = 'backbone.'
@@ -127,12 +126,6 @@ def select_parameters(model: nn.Module, patterns: Sequence[str],
         chosen |= found
     return {name: parameter for name, parameter in parameters.items()
             if name in chosen}
-
-
-def close_matches(name: str, known: Iterable[str]) -> str:
-    """A hint that names the closest of the known names; '' if none is."""
-    near = difflib.get_close_matches(name, list(known), n=3)
-    return f'did you mean {" or ".join(near)}?' if near else ''
 
 
 def _matches(name: str, pattern: str) -> bool:

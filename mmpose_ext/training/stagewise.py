@@ -9,14 +9,13 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmpose_ext.registry import HOOKS, OPTIM_WRAPPER_CONSTRUCTORS
-from mmpose_ext.storage.errors import DataError
+from mmpose_ext.storage.errors import DataError, close_matches
 from mmpose_ext.training.freezing import FreezeStatesHook
 from mmpose_ext.training.parameter_table import log_parameter_table
 from mmpose_ext.training.stages import (
     HEAD,
     Stage,
     bare_model,
-    close_matches,
     find_stages,
 )
 
@@ -89,7 +88,7 @@ class StageWiseOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         self.paramwise_cfg = settings
 
     def add_params(self,
-                   params: list[dict],
+                   params: list[dict[str, Any]],
                    module: nn.Module,
                    prefix: str = '',
                    is_dcn_module: int | float | None = None) -> None:

@@ -36,7 +36,8 @@ class CheckpointSanityHook(Hook):
     # before hooks that change weights of their own
     priority = 'VERY_HIGH'
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner,
+                              checkpoint: dict[str, Any]) -> None:
         """Compare ``load_from`` with the model, before it is copied.
 
         Raises:
@@ -197,7 +198,7 @@ def _report(runner: Runner, file: str, loaded: Collection[str],
 
 
 def _pretrained_modules(
-        model: nn.Module) -> Iterator[tuple[str, nn.Module, dict]]:
+        model: nn.Module) -> Iterator[tuple[str, nn.Module, dict[str, Any]]]:
     """Prefix, module and settings of each 'Pretrained' initialisation."""
     for path, module in bare_model(model).named_modules():
         settings = getattr(module, 'init_cfg', None) or ()

@@ -37,7 +37,7 @@ def com_metainfo(individuals: int = 1) -> dict[str, Any]:
 
 
 @DATASETS.register_module()
-class ComImageDataset(Dataset):
+class ComImageDataset(Dataset[Any]):
     """One view of one labelled time point a sample.
 
     The middle of an animal is the mean of its labelled keypoints in space,
@@ -79,14 +79,14 @@ class ComImageDataset(Dataset):
 
     def __init__(self,
                  data_root: str,
-                 recordings: str | Sequence[str | Mapping] = '*',
+                 recordings: str | Sequence[str | Mapping[str, Any]] = '*',
                  split: str = 'all',
-                 split_by: dict | None = None,
+                 split_by: dict[str, Any] | None = None,
                  factor: int = 1,
                  crop: Sequence[int] | None = None,
-                 pipeline: Sequence[dict] = (),
+                 pipeline: Sequence[dict[str, Any]] = (),
                  test_mode: bool = False,
-                 recording_settings: dict | None = None,
+                 recording_settings: dict[str, Any] | None = None,
                  shared_map: bool = False) -> None:
         self.test_mode = test_mode
         self.pipeline = Compose(pipeline)

@@ -163,7 +163,8 @@ class ComMetric(BaseMetric):
         self.limits_mm = tuple(limits_mm)
         self.shared_map = shared_map
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any,
+                data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep what is needed of each picture."""
         for sample in data_samples:
             found, true = sample['pred_instances'], sample['gt_instances']
@@ -183,12 +184,12 @@ class ComMetric(BaseMetric):
                 cameras=sample['cameras'], factor=sample['reduction'],
                 pixels=pixels, scores=scores, truth=truth))
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Figures for the log."""
         # padding of the last distributed batch repeats pictures
         results = list({(*item['time'], item['view']): item
                         for item in results}.values())
-        by_time: dict[tuple[int, int], list[dict]] = {}
+        by_time: dict[tuple[int, int], list[dict[str, Any]]] = {}
         for item in results:
             by_time.setdefault(item['time'], []).append(item)
         times = sorted(by_time)
@@ -219,7 +220,8 @@ class ComMetric(BaseMetric):
             figures['trivial_mm_median'], 1e-9)
         return {**_pixel_figures(results), **figures}
 
-    def _triangulate(self, views: list[dict], com: Array) -> Triangulation:
+    def _triangulate(self, views: list[dict[str, Any]],
+                     com: Array) -> Triangulation:
         """The middles (I, 3) of a time point, of the animals at ``com``."""
         cameras = views[0]['cameras'].select(
             [item['view'] for item in views])
@@ -250,7 +252,7 @@ def _best_order(found: Array, true: Array) -> Array:
     return best_assignment(np.linalg.norm(true[:, None] - found, axis=-1))
 
 
-def _pixel_figures(results: list[dict]) -> dict[str, float]:
+def _pixel_figures(results: list[dict[str, Any]]) -> dict[str, float]:
     """Distances in single pictures, over all and by camera."""
     distances = np.stack([
         np.linalg.norm(item['pixels'] - item['truth'], axis=-1)

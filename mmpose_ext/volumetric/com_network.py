@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -54,7 +55,7 @@ class ComUNet(BaseModule):
                  widths: Sequence[int] = (32, 64, 128, 256, 512),
                  in_channels: int = 3,
                  norm: str = 'layer',
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(init_cfg)
         if len(widths) < 2:
             raise ValueError('widths: expected two levels or more, found '

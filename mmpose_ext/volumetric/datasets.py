@@ -41,7 +41,7 @@ Array = np.ndarray
 
 
 @DATASETS.register_module()
-class VolumetricPoseDataset(Dataset):
+class VolumetricPoseDataset(Dataset[Any]):
     """Labelled time points of one or several recordings.
 
     Everything is checked when the data set is made. The pictures are cropped
@@ -105,7 +105,7 @@ class VolumetricPoseDataset(Dataset):
 
     def __init__(self,
                  data_root: str,
-                 recordings: str | Sequence[str | Mapping] = '*',
+                 recordings: str | Sequence[str | Mapping[str, Any]] = '*',
                  skeleton: str | None = None,
                  split: str = 'all',
                  split_by: Mapping[str, Any] | None = None,
@@ -238,7 +238,8 @@ class VolumetricPoseDataset(Dataset):
         return (2 * draws.reshape(-1, 3) - 1) * self.com_jitter_mm
 
     def _load_skeleton(self, skeleton: str | None,
-                       folders: Sequence[tuple[Path, dict]]) -> dict:
+                       folders: Sequence[tuple[Path, dict[str, Any]]]
+                       ) -> dict[str, Any]:
         if skeleton is not None:
             return load_skeleton(skeleton, self.data_root)
         folder, _ = folders[0]

@@ -32,13 +32,13 @@ class DannceEstimator(BasePoseEstimator):
     data_preprocessor: nn.Module
 
     def __init__(self,
-                 backbone: dict,
-                 head: dict,
-                 data_preprocessor: dict | None = None,
-                 train_cfg: dict | None = None,
-                 test_cfg: dict | None = None,
-                 init_cfg: dict | None = None,
-                 metainfo: dict | None = None) -> None:
+                 backbone: dict[str, Any],
+                 head: dict[str, Any],
+                 data_preprocessor: dict[str, Any] | None = None,
+                 train_cfg: dict[str, Any] | None = None,
+                 test_cfg: dict[str, Any] | None = None,
+                 init_cfg: dict[str, Any] | None = None,
+                 metainfo: dict[str, Any] | None = None) -> None:
         for name, settings in (('train_cfg', train_cfg),
                                ('test_cfg', test_cfg)):
             if settings:
@@ -102,7 +102,7 @@ class DannceEstimator(BasePoseEstimator):
         return self.backbone(inputs['volumes'], inputs.get('view_mask'))
 
     def loss(self, inputs: dict[str, Tensor],
-             data_samples: list) -> dict[str, Tensor]:
+             data_samples: list[Any]) -> dict[str, Tensor]:
         """Losses, and ``mpjpe_mm`` of the batch, see the head.
 
         Args:
@@ -112,7 +112,7 @@ class DannceEstimator(BasePoseEstimator):
         return self.head.loss(self.extract_feat(inputs), inputs, data_samples)
 
     def predict(self, inputs: dict[str, Tensor],
-                data_samples: list) -> list[Any]:
+                data_samples: list[Any]) -> list[Any]:
         """Predict the keypoints.
 
         Args:

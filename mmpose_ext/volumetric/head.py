@@ -4,6 +4,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -65,7 +66,7 @@ class VolumetricHead(BaseModule):
     def __init__(self,
                  in_channels: int,
                  num_keypoints: int,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(init_cfg or dict(
             type='Xavier', layer='Conv3d', distribution='uniform'))
         self.in_channels: tuple[int, ...] = (in_channels, )
@@ -139,7 +140,7 @@ class VolumetricHead(BaseModule):
         """
 
     def loss(self, feats: Features, inputs: Inputs,
-             data_samples: list) -> dict[str, Tensor]:
+             data_samples: list[Any]) -> dict[str, Tensor]:
         """Losses of a batch, and how far off its points are.
 
         Args:
@@ -166,7 +167,7 @@ class VolumetricHead(BaseModule):
         return losses
 
     def predict(self, feats: Features, inputs: Inputs,
-                data_samples: list) -> list[InstanceData]:
+                data_samples: list[Any]) -> list[InstanceData]:
         """Predict the keypoints of every individual.
 
         Args:
@@ -203,7 +204,7 @@ class VolumetricHead(BaseModule):
             begin = end
         return instances
 
-    def _target(self, data_samples: list, count: int) -> Tensor:
+    def _target(self, data_samples: list[Any], count: int) -> Tensor:
         target = torch.cat([sample.gt_instance_labels.keypoints
                             for sample in data_samples])
         wanted = (count, self.num_keypoints, 3)
@@ -249,13 +250,13 @@ class DannceExpectationHead(VolumetricHead):
     def __init__(self,
                  in_channels: int | Sequence[int],
                  num_keypoints: int,
-                 loss: dict | None = None,
-                 volume_loss: dict | None = None,
-                 refiner: dict | None = None,
-                 initial_loss: dict | None = None,
-                 pose_losses: dict[str, dict] | None = None,
-                 volume_penalties: dict[str, dict] | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 loss: dict[str, Any] | None = None,
+                 volume_loss: dict[str, Any] | None = None,
+                 refiner: dict[str, Any] | None = None,
+                 initial_loss: dict[str, Any] | None = None,
+                 pose_losses: dict[str, dict[str, Any]] | None = None,
+                 volume_penalties: dict[str, dict[str, Any]] | None = None,
+                 init_cfg: dict[str, Any] | None = None) -> None:
         levels = ((in_channels, ) if isinstance(in_channels, int)
                   else tuple(in_channels))
         super().__init__(levels[-1], num_keypoints, init_cfg)
@@ -337,11 +338,12 @@ def pose_batch(points: Tensor, target: Tensor, inputs: Inputs) -> PoseBatch:
         **{name: inputs[name] for name in BELONGING})
 
 
-def _build(config: dict | None) -> nn.Module | None:
+def _build(config: dict[str, Any] | None) -> nn.Module | None:
     return None if config is None else MODELS.build(config)
 
 
-def _build_all(where: str, configs: dict[str, dict] | None) -> nn.ModuleDict:
+def _build_all(where: str,
+               configs: dict[str, dict[str, Any]] | None) -> nn.ModuleDict:
     taken = {'points', 'initial', 'volumes'} & set(configs or ())
     if taken:
         raise DataError('config', f'model.head.{where}', 'names of losses '
@@ -370,8 +372,8 @@ class DannceMaxHead(VolumetricHead):
     def __init__(self,
                  in_channels: int,
                  num_keypoints: int,
-                 loss: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 loss: dict[str, Any] | None = None,
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(in_channels, num_keypoints, init_cfg or dict(
             type='Xavier', layer='Conv3d', distribution='uniform', bias=-4.))
         self.volume_loss = MODELS.build(

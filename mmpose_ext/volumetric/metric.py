@@ -72,7 +72,8 @@ class VolumetricMetric(BaseMetric):
         self.results_: PoseResults3D | None = None
         self.report: dict[str, Any] = {}
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any,
+                data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep what is needed of each sample."""
         for sample in data_samples:
             predicted = sample['pred_instances']
@@ -101,7 +102,7 @@ class VolumetricMetric(BaseMetric):
                     pixel_sums=np.where(seen, pixels, 0).sum(0),
                     pixel_counts=seen.sum(0)))
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Main figures for the log; the rest goes to :attr:`report`."""
         self.results_ = gather_poses(results)
         first = results[0]

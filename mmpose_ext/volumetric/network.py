@@ -132,11 +132,11 @@ class DannceUNet(BaseModule):
                  view_channels: int = 3,
                  size: str | Sequence[int] = 'compressed',
                  norm: str = 'layer',
-                 stem: dict | None = None,
+                 stem: dict[str, Any] | None = None,
                  checkpointing: bool = False,
                  residual: bool = False,
                  norm_upsampling: bool = False,
-                 init_cfg: dict | list | None = None) -> None:
+                 init_cfg: dict[str, Any] | list[Any] | None = None) -> None:
         super().__init__(_INIT if init_cfg is None else init_cfg)
         widths = _widths(size)
         self.num_views = num_views
@@ -239,7 +239,8 @@ class DannceUNet(BaseModule):
         if nvox % step:
             raise DataError(
                 'DannceUNet', 'voxels a side', f'a multiple of {step}',
-                str(nvox), 'nvox of the grid must fit the levels of the network')
+                str(nvox),
+                'nvox of the grid must fit the levels of the network')
 
 
 def _widths(size: str | Sequence[int]) -> tuple[int, ...]:

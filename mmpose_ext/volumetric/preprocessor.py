@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -178,14 +179,14 @@ class VolumetricDataPreprocessor(BaseDataPreprocessor):
     """
 
     def __init__(self,
-                 grid: dict,
+                 grid: dict[str, Any],
                  interpolation: str = 'nearest',
                  padding: str = 'border',
                  mono: bool = False,
-                 augment: dict | None = None,
+                 augment: dict[str, Any] | None = None,
                  num_views: int | None = None,
-                 copies: int | dict = 1,
-                 occlusion: dict | None = None,
+                 copies: int | dict[str, Any] = 1,
+                 occlusion: dict[str, Any] | None = None,
                  peer_compat: bool = False,
                  non_blocking: bool = False) -> None:
         super().__init__(non_blocking)
@@ -203,7 +204,8 @@ class VolumetricDataPreprocessor(BaseDataPreprocessor):
         self.peer_compat = peer_compat
 
     @torch.no_grad()
-    def forward(self, data: dict, training: bool = False) -> dict:
+    def forward(self, data: dict[str, Any],
+                training: bool = False) -> dict[str, Any]:
         """Build the volumes of a batch.
 
         Args:

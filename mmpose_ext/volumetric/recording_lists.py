@@ -19,7 +19,8 @@ from mmpose_ext.volumetric.recordings import (
 
 def list_recordings(
         root: Path,
-        wanted: str | Sequence[str | Mapping]) -> list[tuple[Path, dict]]:
+        wanted: str | Sequence[str | Mapping[str, Any]]
+) -> list[tuple[Path, dict[str, Any]]]:
     """Find the recordings of a data set.
 
     Args:
@@ -84,5 +85,5 @@ def open_once(folder: Path, settings: Mapping[str, Any]) -> Recording:
 
 
 @functools.lru_cache(maxsize=64)
-def _open(folder: str, settings: str, stamp: tuple) -> Recording:
+def _open(folder: str, settings: str, stamp: tuple[Any, ...]) -> Recording:
     return open_recording(folder, **json.loads(settings))

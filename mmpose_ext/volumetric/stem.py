@@ -1,6 +1,8 @@
 """What joins the views before the network: a stem for any number of them."""
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -28,7 +30,7 @@ class DannceViewPoolingStem(BaseModule):
                  view_channels: int = 3,
                  width: int = 16,
                  norm: str = 'layer',
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(init_cfg)
         self.view_channels = view_channels
         self.out_channels = 2 * width

@@ -41,7 +41,7 @@ Step = Callable[[], float]
 def make_networks(num_views: int, view_channels: int,
                   size: str | Sequence[int],
                   keypoints: int,
-                  refiner: dict | None = None
+                  refiner: dict[str, Any] | None = None
                   ) -> tuple[DannceUNet, DannceExpectationHead]:
     """A network with layer norm, and a head, of which the weights are drawn.
 
@@ -136,7 +136,7 @@ def make_step(network: nn.Module, head: DannceExpectationHead, channels: int,
 def compare_steps(num_views: int, view_channels: int,
                   size: str | Sequence[int], keypoints: int, nvox: int,
                   repetitions: int = 3,
-                  refiner: dict | None = None) -> dict[str, Any]:
+                  refiner: dict[str, Any] | None = None) -> dict[str, Any]:
     """Cost of a step, ours and the plain network's by turns.
 
     Args:
@@ -196,7 +196,7 @@ def compare_steps(num_views: int, view_channels: int,
 
 def _peak_of_process(name: str, num_views: int, view_channels: int,
                      size: str | Sequence[int], keypoints: int,
-                     nvox: int, refiner: dict | None) -> float:
+                     nvox: int, refiner: dict[str, Any] | None) -> float:
     text = size if isinstance(size, str) else ','.join(map(str, size))
     found = subprocess.run(
         [sys.executable, '-m', __name__, name, str(num_views),

@@ -80,7 +80,8 @@ class DannceTransferHook(Hook):
         self.skeleton = (None if skeleton is None
                          else load_skeleton(skeleton))
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner,
+                              checkpoint: dict[str, Any]) -> None:
         """Change the checkpoint before MMEngine copies it.
 
         Raises:

@@ -6,6 +6,7 @@ it is built, on the device. A crop leaves room for all of that.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ class DannceLoadFrames(BaseTransform):
     ``images``, V arrays (H, W, 3) uint8, BGR. Changed: ``cameras``.
     """
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Read them."""
         images, corners = results['read_frames']()
         results['images'] = images
@@ -103,7 +104,7 @@ class DannceCropToVolume(BaseTransform):
             raise ValueError(f'reach_mm: expected above 0, found {reach_mm}')
         self.reach_mm = reach_mm
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Crop them."""
         boxes = crop_boxes(results['cameras'], results['com'], self.reach_mm)
         results['images'] = [
@@ -126,7 +127,7 @@ class DanncePackInputs(BaseTransform):
     labelled, and ``keypoints_visible`` (I, K) float32.
     """
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Pack them."""
         sample = PoseDataSample(
             metainfo={key: results[key] for key in META_KEYS})

@@ -47,7 +47,7 @@ class RecordingReport(ProblemReport):
         statistics: Name of each recording to its figures.
     """
 
-    statistics: dict[str, dict] = field(default_factory=dict)
+    statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """See :meth:`ProblemReport.as_dict`."""

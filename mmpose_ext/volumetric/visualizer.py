@@ -35,7 +35,7 @@ class VolumetricVisualizationHook(BatchVisualizationHook):
     ``PoseVisualizationHook``.
     """
 
-    def image_of(self, data_batch: dict, index: int) -> list[Array]:
+    def image_of(self, data_batch: dict[str, Any], index: int) -> list[Array]:
         """The views (H, W, 3) of a sample."""
         return [to_image(batch[index]) for batch in data_batch['inputs']]
 

@@ -80,7 +80,8 @@ class LossProbe(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int,
                          data_batch: Any = None,
                          outputs: dict | None = None) -> None:
-        _append(self._file, iter=runner.iter, loss=float(outputs['loss']))
+        _append(self._file, iter=runner.iter,
+                loss=float(outputs['loss'].detach()))
 
 
 @HOOKS.register_module()

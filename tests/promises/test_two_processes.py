@@ -51,12 +51,16 @@ def test_same_training_and_metrics(comparable, new_run):
     assert not np.allclose(*halves, rtol=1e-4)  # each has its own half
 
     ours, theirs = (run.checkpoint for run in (one, two))
-    for key, state in ours['optimizer']['state'].items():
-        gradients, others = (
-            states['momentum_buffer']
-            for states in (state, theirs['optimizer']['state'][key]))
+    gradients, others = (
+        [state['momentum_buffer']
+         for _, state in sorted(run['optimizer']['state'].items())]
+        for run in (ours, theirs))
+    # some are zero but for the rounding of all that they are the sum of
+    rounding = max(1e-4, 1e-5 * torch.stack(
+        [gradient.norm() for gradient in gradients]).norm().item())
+    for gradient, other in zip(gradients, others, strict=True):
         # a kink of a ReLU or another maximum of a pool may lie in between
-        assert (gradients - others).norm() < .05 * gradients.norm() + 1e-4
+        assert (gradient - other).norm() < .05 * gradient.norm() + rounding
     for name in ('state_dict', 'ema_state_dict'):
         for key, value in ours.get(name, {}).items():
             torch.testing.assert_close(

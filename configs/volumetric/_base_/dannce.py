@@ -14,8 +14,7 @@ model = dict(
     backbone=dict(type='mmpose_ext.DannceUNet', num_views=6),
     head=dict(
         type='mmpose_ext.DannceExpectationHead',
-        in_channels=32,
-        num_keypoints=23,
+        in_channels=32, num_keypoints=23,
         loss=dict(type='mmpose_ext.DannceL1Loss')))
 
 # half of the volume and the largest shift of its middle
@@ -56,4 +55,6 @@ custom_hooks = [
     *_base_.custom_hooks,
     # load_from of another skeleton or another number of cameras
     dict(type='mmpose_ext.DannceTransferHook'),
+    # looks whether batches fit, and tells losses of skeleton and labels
+    dict(type='mmpose_ext.DannceLossHook'),
     dict(type='mmpose_ext.CheckpointSanityHook')]

@@ -175,7 +175,7 @@ def test_tasks_may_be_a_list_and_have_settings():
     assert settings['shift'] == dict(type='mmpose_ext.LisbetShiftTask',
                                      max_delay=20)
     assert list(settings) == ['shift', 'cons']
-    with pytest.raises(ValueError, match="did you mean 'shift'"):
+    with pytest.raises(ValueError, match='did you mean shift'):
         read_tasks('shift', dict(shft=dict(max_delay=20)))
 
 

@@ -129,20 +129,6 @@ def test_task_may_have_more_windows_than_questions() -> None:
     assert found[0].pred_instances.scores.shape == (3, )
 
 
-@pytest.mark.parametrize('backbone', BACKBONES,
-                         ids=lambda config: config['type'])
-@pytest.mark.parametrize('offset', [0, 5])
-def test_embedding_is_the_token_of_the_frame(backbone: dict,
-                                             offset: int) -> None:
-    model = build(backbone=backbone, window_offset=offset)
-    windows = torch.randn(4, 12, 2, 2, 2)
-    found = model.embed(windows)
-    assert model.training and not found.requires_grad
-    torch.testing.assert_close(
-        found, model(windows.flatten(2))[:, 11 - offset], rtol=1e-5,
-        atol=1e-5)
-
-
 def test_classes_of_the_training_data_reach_the_losses() -> None:
     model = build(heads=dict(multiclass=dict(
         type='mmpose_ext.LisbetFrameHead', num_classes=3, in_channels=16)))

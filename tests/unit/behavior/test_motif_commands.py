@@ -142,6 +142,7 @@ def test_results_are_not_replaced_unasked(
     (('--fit-fraction', '2'), 'fit_fraction'),
     (('--iterations', '0'), 'iterations'),
     (('--fps', '-1'), '--fps'),
+    (('--jobs', '0'), '--jobs'),
     (('--pretrained', 'nowhere'), 'model_hmm2.npz'),
 ])
 def test_wrong_options_write_nothing(
@@ -171,6 +172,9 @@ def test_too_few_prototypes_are_told(world: Path,
     assert '--frame-threshold' in capsys.readouterr().err
     assert select(world, 'embeddings', 'none') == 1
     assert 'tools/segment_motifs.py writes them' in capsys.readouterr().err
+    for options in (('--fps', '0'), ('--min-states', '6')):
+        assert select(world, 'motifs', 'none', *options) == 1
+        assert options[0] in capsys.readouterr().err
     assert not (world / 'none').exists()
 
 

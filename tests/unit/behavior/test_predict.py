@@ -64,8 +64,8 @@ def test_every_record_gets_its_embeddings(
     streamer = LisbetStreamer(model, recordings.shape)
     for i, record in enumerate(recordings.store.ids):
         found = read_embedding(tmp_path / 'out' / record / 'embedding.nc')
-        assert np.array_equal(
-            found.values, streamer.embed(recordings.store.record(i)))
+        assert np.array_equal(found.values, np.concatenate(list(
+            streamer.embeddings(recordings.store.record(i)))))
         assert found.fps == 30
         table = read_embedding(tmp_path / 'out' / record
                                / 'features_lisbet_embedding.csv')
@@ -104,8 +104,8 @@ def test_behaviours_are_written_with_their_names(world: Path,
     config = Config.fromfile(world / 'frame.py')
     model, _ = load_model(config, world / 'frame.pth', torch.device('cpu'))
     recordings = open_recordings(config, world / 'data')
-    embedding = LisbetStreamer(model, recordings.shape).embed(
-        recordings.store.record(3))
+    embedding = np.concatenate(list(LisbetStreamer(
+        model, recordings.shape).embeddings(recordings.store.record(3))))
     tokens = torch.from_numpy(embedding)[:, None].expand(-1, 16, -1)
     wanted = model.heads['multiclass'].predict(tokens)['scores']
     assert np.array_equal(labels.argmax(1), wanted.argmax(1))
@@ -161,6 +161,28 @@ def test_results_of_another_mode_are_not_mixed(
     assert '--overwrite' in capsys.readouterr().err
     assert run(world, 'window', tmp_path / 'out', '--dense',
                '--overwrite') == 0
+
+
+def test_results_by_another_threshold_are_not_mixed(
+        world: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    several = ('--cfg-options', 'model.heads.multiclass.kind=multilabel')
+    out = tmp_path / 'out'
+    for options, code in (
+            (several, 0), (('--threshold', '.3', *several), 1),
+            (('--threshold', '.3', '--overwrite', *several), 0)):
+        assert run(world, 'frame', out, *options) == code
+    assert 'threshold: expected results with 0.3' in capsys.readouterr().err
+    # of one class a frame it decides nothing
+    assert run(world, 'frame', tmp_path / 'one') == 0
+    assert run(world, 'frame', tmp_path / 'one', '--threshold', '.3') == 0
+
+
+def test_a_file_is_no_folder_to_write(
+        world: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / 'out').write_text('mine')
+    assert run(world, 'window', tmp_path / 'out') == 1
+    assert '--out: expected a folder, found a file' in capsys.readouterr().err
+    assert (tmp_path / 'out').read_text() == 'mine'
 
 
 @pytest.mark.parametrize('options, told', [

@@ -1,8 +1,11 @@
 """Heads that foresee, fill in, or tell moments apart."""
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+import torch.multiprocessing as mp
 import torch.nn.functional as F
 
 from mmpose_ext.behavior.predictive_head import (
@@ -98,6 +101,36 @@ def test_contrast_is_the_choice_of_the_partner_among_all_others() -> None:
     scores = head.predict(feats)['scores']
     assert scores.shape == (4, )
     assert scores.mean().item() == pytest.approx(found / 8)
+
+
+def contrast_of_rank(rank: int, head: LisbetContrastHead,
+                     feats: torch.Tensor, folder: Path) -> None:
+    """Write loss and gradient of a process with half of the pairs."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/group', rank=rank, world_size=2)
+    result = head.loss(feats[[[0, 1, 4, 5], [2, 3, 6, 7]][rank]],
+                       sample_of('contrast'))
+    result['loss'].backward()
+    torch.save(dict(result, gradient=head.layers.weight.grad),
+               folder / f'rank{rank}.pth')
+
+
+@pytest.mark.dist
+def test_two_processes_choose_among_the_windows_of_both(
+        tmp_path: Path) -> None:
+    head = LisbetContrastHead(8, None, 6)
+    feats = torch.randn(8, 9, 8)
+    # forked, because a new interpreter takes seconds to import MMPose
+    mp.start_processes(contrast_of_rank, args=(head, feats, tmp_path),
+                       nprocs=2, start_method='fork')
+    whole = head.loss(feats, sample_of('contrast'))
+    whole['loss'].backward()
+    halves = [torch.load(tmp_path / f'rank{rank}.pth') for rank in (0, 1)]
+    for name, wanted in dict(
+            whole, gradient=head.layers.weight.grad).items():
+        torch.testing.assert_close(
+            sum(half[name] for half in halves) / 2, wanted, msg=name)
 
 
 def test_equal_windows_are_found() -> None:

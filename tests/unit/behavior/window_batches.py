@@ -31,6 +31,18 @@ def sample_of(task: str, first: int = 0, windows: int | None = None,
     return sample
 
 
+def embed_windows(model: Any, windows: Tensor,
+                  valid: Tensor | None = None) -> Tensor:
+    """Tokens (M, D) of the frames of windows (M, W, N, K, S)."""
+    data = dict(inputs=windows, data_samples=None)
+    if valid is not None:
+        data['valid'] = valid
+    with torch.no_grad():
+        features = model.data_preprocessor(data, False)['inputs']
+        tokens = model.extract_feat(features)
+    return tokens[:, tokens.shape[1] - 1 - model.window_offset]
+
+
 def batch_of(tasks: tuple[str, ...], count: int = 5, length: int = 12,
              seed: int = 0) -> tuple[Tensor, list[PoseDataSample]]:
     """Windows (M, W, 8) of binary tasks and their samples."""

@@ -20,11 +20,11 @@ def config(tmp_path: Path) -> Path:
     return write_config(tmp_path / 'config.py', tmp_path / 'rats.npz')
 
 
-def seen(path: Path, phase: str = 'train', number: int = 12,
+def seen(path: Path, split: str = 'train', number: int = 12,
          augmented: bool = True) -> list[np.ndarray]:
     config = Config.fromfile(path)
     init_default_scope('mmpose')
-    items = list(iter_seen(config, phase, number, augmented))
+    items = list(iter_seen(config, split, number, augmented))
     return [np.stack(part) for part in zip(*items, strict=True)]
 
 

@@ -11,7 +11,6 @@ import pytest
 from mmpose_ext.commands import run_convert
 from mmpose_ext.direction.crops import crop_to_frame
 from mmpose_ext.direction.datasets import DirectionDataset
-from mmpose_ext.direction.recordings import frame_to_crop
 from mmpose_ext.storage import VideoWriter
 from tests.unit.direction.data_files import (
     BODYPARTS,
@@ -274,16 +273,6 @@ def test_the_input_is_not_replaced(tmp_path: Path, capsys) -> None:
         assert convert('dlc', project, '--out', out, '--overwrite') == 1
         assert 'which is read' in capsys.readouterr().err
     assert sorted(tmp_path.rglob('*')) == before
-
-
-def test_points_and_their_place_are_inverse() -> None:
-    rng = np.random.default_rng(0)
-    points, origin = rng.uniform(0, 600, (7, 2)), np.array([-3, 40])
-    crop = frame_to_crop(points, origin, 188, 50)
-    np.testing.assert_allclose(crop_to_frame(crop, origin, 188, 50), points)
-    # the border of the frame's pixels is the border of the crop's
-    np.testing.assert_allclose(frame_to_crop(origin - .5, origin, 188, 50),
-                               [-.5, -.5])
 
 
 def test_real_mouse(tmp_path: Path, real_data: Path) -> None:

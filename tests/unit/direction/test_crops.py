@@ -69,6 +69,16 @@ def test_a_spot_is_found_again_through_the_crop(side: int) -> None:
         frame_to_crop(found, origin, side, 50), centre_of_mass(crop))
 
 
+def test_points_and_their_place_are_inverse() -> None:
+    rng = np.random.default_rng(0)
+    points, origin = rng.uniform(0, 600, (7, 2)), np.array([-3, 40])
+    crop = frame_to_crop(points, origin, 188, 50)
+    np.testing.assert_allclose(crop_to_frame(crop, origin, 188, 50), points)
+    # the border of the frame's pixels is the border of the crop's
+    np.testing.assert_allclose(frame_to_crop(origin - .5, origin, 188, 50),
+                               [-.5, -.5])
+
+
 def test_angles_survive_the_way_back() -> None:
     vector = np.array([[10., 10.], [17., 31.]])
     moved = crop_to_frame(vector, np.array([5, 9]), 130, 50)

@@ -417,14 +417,15 @@ def test_damaged_source(tmp_path: Path, capsys, monkeypatch,
             if path not in before and path.name != 'new'] == []
 
 
-@pytest.mark.parametrize('kind', ['folder', 'file'])
-def test_existing_output_stays(tmp_path: Path, kind: str) -> None:
+def test_existing_output_stays(tmp_path: Path) -> None:
     out = tmp_path / 'out'
-    (out.mkdir() if kind == 'folder' else out.write_text('mine'))
-    source = project(tmp_path)
-    assert run_convert('', ['dlc', str(source), '--out', str(out)]) == 1
-    assert (list(out.iterdir()) == [] if kind == 'folder' else
-            out.read_text() == 'mine')
+    out.write_text('mine')
+    words = ['dlc', str(project(tmp_path)), '--out', str(out)]
+    assert run_convert('', words) == 1
+    assert out.read_text() == 'mine'
+    out.unlink()
+    out.mkdir()  # in which there is nothing to keep
+    assert run_convert('', words) == 0
 
 
 def test_interrupted_writing_leaves_the_old_data(

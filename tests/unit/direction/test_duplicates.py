@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -90,11 +89,3 @@ def test_frames_of_a_real_recording_are_no_pair(tmp_path: Path,
     with np.load(out / 'direction.npz') as file:
         images = file['images']
     assert len(near_duplicates(images)) == 0
-
-
-@pytest.mark.slow
-def test_two_thousand_images_take_seconds() -> None:
-    images = render_rats(2000, seed=4).images
-    start = time.process_time()
-    assert len(near_duplicates(images)) == 0
-    assert time.process_time() - start < 15

@@ -1,4 +1,4 @@
-"""The tagger's way from files of images to tracks, and its speed."""
+"""The tagger's way from files of images to tracks."""
 from __future__ import annotations
 
 import argparse
@@ -74,9 +74,9 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (70, 50, 50), np.uint8)
 
 
-@pytest.mark.parametrize('tta', [None, 'd4'])
+@pytest.mark.parametrize('tta', ['none', 'd4'])
 def test_tagger_equals_mmposes_own_way(model: nn.Module, images: np.ndarray,
-                                       tta: str | None) -> None:
+                                       tta: str) -> None:
     model.test_cfg = dict(tta=tta)
     samples = [PoseDataSample(metainfo=dict(
         input_center=np.full(2, 25.), input_scale=np.full(2, 50.),
@@ -362,7 +362,7 @@ def test_bad_input_leaves_nothing_behind(model: nn.Module,
 
 
 @pytest.mark.parametrize('words', [
-    ['--smooth', 'median:4'], ['--batch', '0'], ['--fps', '-1'],
+    ['--smooth', 'median:4'], ['--batch-size', '0'], ['--fps', '-1'],
     ['--convention', 'maths']])
 def test_wrong_usage_is_an_error_of_the_command_line(
         words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,10 +8,10 @@ from mmpose_ext.equine.horse26 import (
     ANATOMICAL_SIGMAS,
     GROUPS,
     NAMES,
+    PAIRS,
     SIGMAS,
 )
 from mmpose_ext.equine.keypoint_scores import (
-    SWAP_PAIRS,
     PoseResults,
     find_swaps,
     keypoint_report,
@@ -123,15 +123,15 @@ def test_oks_of_a_horse_is_that_of_cocoeval():
 
 
 def test_exchanged_sides_are_found():
-    assert len(SWAP_PAIRS) == 10
+    assert len(PAIRS) == 10
     truth = poses(5, missing=0).truth
     points = truth.copy()
     hooves = [NAMES.index(name) for name in ('lf_hoof', 'rf_hoof')]
     points[2, hooves] = truth[2, hooves[::-1]]
     truth[4, 1] = np.nan  # left eye
     swaps = find_swaps(points, truth)
-    pair = SWAP_PAIRS.index(tuple(hooves))
-    assert np.isnan(swaps[4, SWAP_PAIRS.index((1, 2))])
+    pair = PAIRS.index(tuple(hooves))
+    assert np.isnan(swaps[4, PAIRS.index((1, 2))])
     assert np.nansum(swaps) == 1 and swaps[2, pair] == 1
     rates = keypoint_report(
         PoseResults(np.arange(5), points, np.ones((5, 26)), truth,

@@ -101,19 +101,6 @@ def test_undistortion_inverts_published_lenses(real_data: Path,
         rays, in_camera[..., :2] / in_camera[..., 2:], atol=1e-12)
 
 
-@pytest.mark.parametrize('origin', [0, 1])
-@pytest.mark.parametrize('name', LABEL3D)
-def test_to_matlab_inverts_from_matlab(real_data: Path, name: str,
-                                       origin: int) -> None:
-    matlab = label3d(real_data / 'label3d' / name).matlab
-    cameras = Cameras.from_matlab(
-        list('abcdef'), **matlab, pixel_origin=origin)
-    back = cameras.to_matlab(pixel_origin=origin)
-    assert back.keys() == matlab.keys()
-    for key, value in matlab.items():
-        np.testing.assert_allclose(back[key], value, rtol=1e-12, atol=1e-12)
-
-
 @pytest.mark.parametrize('skew', [0., -6., 40.])
 def test_projected_points_undistort_to_their_rays(skew: float) -> None:
     cameras, points = ring(6, skew), cloud()

@@ -11,7 +11,6 @@ from scipy.spatial.transform import Rotation
 from mmpose_ext.geometry.rotations import (
     rotation_angle,
     rotation_from_6d,
-    rotation_to_6d,
     rotation_to_ray,
 )
 
@@ -23,8 +22,8 @@ def random_rotations(count: int, seed: int = 0) -> torch.Tensor:
 
 def test_columns_of_a_rotation_come_back() -> None:
     rotations = random_rotations(50)
-    torch.testing.assert_close(
-        rotation_from_6d(rotation_to_6d(rotations)), rotations)
+    columns = torch.cat([rotations[..., 0], rotations[..., 1]], -1)
+    torch.testing.assert_close(rotation_from_6d(columns), rotations)
 
 
 def test_any_six_numbers_are_a_proper_rotation() -> None:

@@ -165,6 +165,10 @@ def test_what_cannot_be_done_is_told(trained, capsys):
         str(config), str(weights), '--limit', '1']) == 1
     assert '--limit: expected at least 2' in capsys.readouterr().err
     assert run_command('collapse_report', 'text', [
+        str(config), str(weights), '--out', str(weights)]) == 1
+    assert '--out: expected a folder or nothing, found a file' in (
+        capsys.readouterr().err)
+    assert run_command('collapse_report', 'text', [
         str(config), 'missing.pth']) == 1
     assert 'missing.pth: file: expected a checkpoint' in (
         capsys.readouterr().err)

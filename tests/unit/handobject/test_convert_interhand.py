@@ -10,7 +10,12 @@ from scipy.spatial.transform import Rotation
 
 from mmpose_ext.commands import run_convert
 from mmpose_ext.handobject.convert import CONVERTERS, convert_interhand
-from mmpose_ext.handobject.convert_interhand import ORDER, split_of
+from mmpose_ext.handobject.convert_boxes import OUTSIDE
+from mmpose_ext.handobject.convert_interhand import (
+    ORDER,
+    gather_interhand,
+    split_of,
+)
 from mmpose_ext.handobject.index_files import read_index
 from mmpose_ext.storage import DataError
 
@@ -103,6 +108,16 @@ def test_hands_with_missing_joints_are_counted(tmp_path, capsys):
     assert index['hand_valid'].tolist() == [False, True, True]
     assert (index['joints_cam'][0] == -1).all()
     assert '1 hands with unlabelled joints' in capsys.readouterr().out
+
+
+def test_hands_outside_of_their_picture_are_counted(tmp_path):
+    files = content()
+    files['camera']['3']['princpt']['400026'][0] += 1e4
+    write(tmp_path / 'in', files)
+    hands, notes = gather_interhand(
+        tmp_path / 'in/InterHand2.6M_val', tmp_path / 'in', tmp_path / 'in')
+    assert notes[OUTSIDE] == 3
+    assert (hands['bbox_hand'][:, 2:] >= 1).all()
 
 
 def test_pictures_may_lie_elsewhere_in_the_root(tmp_path):

@@ -204,6 +204,10 @@ def test_boxes_of_a_detector(shared: Path, tmp_path: Path) -> None:
     ('[]', 'id', 'a box for each of 2 samples', 'none for 2, the first 4'),
     ('[{"id": 4, "bbox": [1, 2, 3]}]', 'entry 0', 'id (or image_id) and '
      'bbox of 4 numbers', "{'id': 4"),
+    ('[{"id": Infinity, "bbox": [1, 2, 3, 9]}]', 'entry 0', 'id (or '
+     'image_id) and bbox of 4 numbers', "{'id': inf"),
+    ('[{"id": 99999999999999999999, "bbox": [1, 2, 3, 9]}]', 'entry 0',
+     'id (or image_id) and bbox of 4 numbers', "{'id': 9999"),
     ('[{"id": 4, "bbox": [1, 2, 0, 9]}]', 'bbox of id 4',
      'a width and a height above 0', '[1.0, 2.0, 0.0, 9.0]'),
     ('[{"id": 4, "bbox": [1, 2, NaN, 9]}]', 'bbox', 'finite values', 'nan'),

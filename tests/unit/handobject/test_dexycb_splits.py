@@ -9,7 +9,6 @@ from mmpose_ext.handobject.dexycb_splits import (
     SETUPS,
     SPLITS,
     is_keyframe,
-    last_keyframes,
     running_ids,
     split_videos,
 )
@@ -81,14 +80,11 @@ def test_a_part_of_the_data_set_keeps_the_rules():
 
 @pytest.mark.parametrize('setup, split, cameras', [
     ('s0', 'test', 8), ('s2', 'train', 6), ('s2', 'test', 1)])
-def test_scenes_count_the_cameras_of_the_split(setup, split, cameras):
+def test_every_sequence_has_the_cameras_of_the_split(setup, split, cameras):
     videos = split_videos(setup, split, FULL)
     scenes = np.unique(list(zip(videos.subject, videos.number, strict=True)),
                        axis=0)
     assert len(videos) == len(scenes) * cameras
-    np.testing.assert_array_equal(videos.scene_id, np.arange(len(videos)))
-    np.testing.assert_array_equal(
-        videos.sequence, np.arange(len(videos)) // cameras)
 
 
 def test_ids_run_through_the_videos():
@@ -100,7 +96,6 @@ def test_every_fourth_frame_is_a_keyframe():
     frames = np.arange(74)
     keys = frames[is_keyframe(frames)]
     assert keys.tolist() == list(range(0, 74, 4))
-    assert last_keyframes([74, 73, 4, 1]).tolist() == [72, 72, 0, 0]
 
 
 @pytest.mark.parametrize('setup, split', [('s4', 'train'), ('s0', 'all')])

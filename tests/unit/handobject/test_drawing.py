@@ -9,12 +9,12 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mmpose_ext.drawing.lettering import write_line
+from mmpose_ext.geometry.crop_views import project
 from mmpose_ext.handobject.drawing import (
     APART,
     AXES,
     BOX_EDGES,
     GRASPED,
-    NEAR,
     TOUCHING,
     TRUTH,
     HandObjectPose,
@@ -24,7 +24,6 @@ from mmpose_ext.handobject.drawing import (
     contact_color,
     draw_hand,
     draw_object,
-    project,
     project_segments,
 )
 from mmpose_ext.handobject.hand import BONES, joint_color
@@ -35,20 +34,6 @@ from tests.unit.handobject.drawn_scenes import (
     photograph,
     sample_pose,
 )
-
-
-def test_projection_is_that_of_opencv() -> None:
-    points = np.random.default_rng(0).uniform((-.3, -.3, .3), (.3, .3, 1),
-                                              (50, 3))
-    expected = cv2.projectPoints(points, np.zeros(3), np.zeros(3), MATRIX,
-                                 None)[0][:, 0]
-    np.testing.assert_allclose(project(points, MATRIX), expected, atol=1e-9)
-
-
-def test_what_is_behind_the_camera_has_no_pixel() -> None:
-    points = np.array([[0, 0, -1.], [0, 0, NEAR / 2], [0, 0, NEAR]])
-    assert np.isfinite(project(points, MATRIX)).all(-1).tolist() == [
-        False, False, True]
 
 
 def test_a_line_that_is_seen_whole_keeps_its_ends() -> None:

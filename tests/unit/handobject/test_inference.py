@@ -21,7 +21,7 @@ from tests.unit.handobject.tiny_model import (
 )
 
 Array = np.ndarray
-BOX = (400., 260., 520., 360.)  # about (460, 310), off the middle
+BOX = np.array([400., 260, 520, 360])  # about (460, 310), off the middle
 
 
 @pytest.fixture(scope='module')
@@ -33,7 +33,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def inferencer(trained: tuple[Path, Path]) -> HandObjectInferencer:
-    return HandObjectInferencer(*trained, device='cpu')
+    config, weights = trained
+    return HandObjectInferencer(Config.fromfile(config), weights, 'cpu')
 
 
 @pytest.fixture
@@ -41,6 +42,13 @@ def centring(inferencer: HandObjectInferencer) -> HandObjectInferencer:
     model: Any = CentreModel()
     inferencer.model = model
     return inferencer
+
+
+def find_in(inferencer: HandObjectInferencer, image: Any,
+            **known: Any) -> dict[str, Any]:
+    """What is found in one photograph."""
+    found, = inferencer.predict([Photograph(image, **known)])
+    return found
 
 
 def pixel_of(points: Array, matrix: Array) -> Array:
@@ -53,7 +61,7 @@ def pixel_of(points: Array, matrix: Array) -> Array:
 def test_what_the_crop_shows_is_brought_back_to_the_photograph(
         centring: HandObjectInferencer, side: str) -> None:
     """The crop's middle is the box's, in pixels and in space."""
-    found = centring(photograph(), BOX, MATRIX, side)
+    found = find_in(centring, photograph(), box=BOX, matrix=MATRIX, side=side)
     np.testing.assert_allclose(found['keypoints'], np.tile((460, 310),
                                                            (21, 1)), atol=.6)
     np.testing.assert_allclose(
@@ -81,7 +89,8 @@ def test_left_hands_reach_the_network_mirrored(
     monkeypatch.setattr(centring.model, 'test_step', look, raising=False)
     image = photograph()
     image[:, 460:] = 0
-    centring([image, image], [BOX, BOX], MATRIX, ['right', 'left'])
+    for side in ('right', 'left'):
+        find_in(centring, image, box=BOX, matrix=MATRIX, side=side)
     right, left = (part[0].mean(0) for part in seen)
     assert right[:20].mean() > 80 > right[-20:].mean()
     assert left[:20].mean() < 80 < left[-20:].mean()
@@ -91,9 +100,10 @@ def test_a_real_network_answers_for_each_image(
         inferencer: HandObjectInferencer, tmp_path: Path) -> None:
     path = tmp_path / 'a.png'
     cv2.imwrite(str(path), photograph())
-    several = inferencer([photograph(), path], [BOX, BOX], MATRIX)
-    assert isinstance(several, list) and len(several) == 2
-    alone = inferencer(str(path), BOX, MATRIX)
+    several = list(inferencer.predict([
+        Photograph(image, BOX, MATRIX) for image in (photograph(), path)]))
+    assert len(several) == 2
+    alone = find_in(inferencer, path, box=BOX, matrix=MATRIX)
     for name, shape in (
             ('keypoints', (21, 2)), ('joints_cam', (21, 3)),
             ('joints', (21, 3)), ('keypoint_scores', (21, )),
@@ -109,7 +119,7 @@ def test_a_real_network_answers_for_each_image(
 
 def test_without_a_camera_one_is_guessed_and_depth_is_not_trusted(
         inferencer: HandObjectInferencer) -> None:
-    found = inferencer(photograph())
+    found = find_in(inferencer, photograph())
     assert found['metric_depth'] is False
     np.testing.assert_array_equal(
         found['camera_matrix'], [[768, 0, 319.5], [0, 768, 239.5], [0, 0, 1]])
@@ -119,8 +129,8 @@ def test_without_a_camera_one_is_guessed_and_depth_is_not_trusted(
 def test_a_wrong_focal_length_leaves_what_is_about_the_wrist(
         centring: HandObjectInferencer) -> None:
     """The documented promise: only distances from the camera change."""
-    right = centring(photograph(), BOX, MATRIX)
-    wrong = centring(photograph(), BOX)
+    right = find_in(centring, photograph(), box=BOX, matrix=MATRIX)
+    wrong = find_in(centring, photograph(), box=BOX)
     np.testing.assert_allclose(wrong['joints'], right['joints'], atol=1e-6)
     np.testing.assert_allclose(wrong['keypoints'], right['keypoints'],
                                atol=.6)
@@ -130,7 +140,7 @@ def test_workers_give_the_same(inferencer: HandObjectInferencer,
                                tmp_path: Path) -> None:
     path = tmp_path / 'a.png'
     cv2.imwrite(str(path), photograph())
-    photographs = [Photograph(path, np.array(BOX), MATRIX, number=number)
+    photographs = [Photograph(path, BOX, MATRIX, number=number)
                    for number in range(3)]
     here = list(inferencer.predict(photographs, 2))
     there = list(inferencer.predict(photographs, 2, workers=1))
@@ -140,29 +150,22 @@ def test_workers_give_the_same(inferencer: HandObjectInferencer,
 
 
 @pytest.mark.parametrize(('arguments', 'where', 'found'), [
-    (dict(bbox=(700, 0, 800, 50)), 'bbox', 'x 700 to 800'),
-    (dict(K=MATRIX * [[.4], [.4], [1]]), 'camera', 'cx 127.2'),
+    (dict(box=(700, 0, 800, 50)), 'bbox', 'x 700 to 800'),
+    (dict(matrix=MATRIX * [[.4], [.4], [1]]), 'camera', 'cx 127.2'),
     (dict(side='both'), 'side', "'both'"),
 ])
 def test_what_does_not_fit_is_one_error(
         inferencer: HandObjectInferencer, arguments: dict, where: str,
         found: str) -> None:
     with pytest.raises(DataError) as caught:
-        inferencer(photograph(), **arguments)
+        find_in(inferencer, photograph(), **arguments)
     assert caught.value.where == where and found in caught.value.found
-
-
-def test_one_box_for_two_images_is_one_error(
-        inferencer: HandObjectInferencer) -> None:
-    with pytest.raises(DataError) as caught:
-        inferencer([photograph()] * 2, [BOX])
-    assert caught.value.file == 'bbox' and caught.value.found == '1'
 
 
 def test_a_missing_picture_is_one_error(
         inferencer: HandObjectInferencer) -> None:
     with pytest.raises(DataError) as caught:
-        inferencer('nothing.jpg')
+        find_in(inferencer, Path('nothing.jpg'))
     assert caught.value.file == 'nothing.jpg'
 
 

@@ -8,7 +8,10 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from mmpose_ext.handobject.joint_limits import joint_limit_violation
+from mmpose_ext.handobject.joint_limits import (
+    joint_limit_violation,
+    palm_axes,
+)
 
 from .jointed_hand import jointed_hand
 
@@ -72,6 +75,31 @@ def test_it_depends_on_the_shape_alone(bend):
 def test_the_side_matters():
     mirrored = jointed_hand(**FIST) * [-1, 1, 1]
     assert violation(mirrored, 1.) > 1e-2 > violation(mirrored, -1.)
+
+
+def test_the_normal_leaves_the_palm():
+    forward, normal = palm_axes(torch.from_numpy(jointed_hand())[None])
+    np.testing.assert_allclose(forward[0], [0, -1, 0], atol=1e-12)
+    assert normal[0, 2] > .99  # the back is to the camera
+
+
+def test_axes_of_the_palm_are_at_right_angles_for_any_hand():
+    rng = np.random.default_rng(0)
+    vertical = np.zeros((21, 3))
+    vertical[:, 1] = -np.arange(21) * .01
+    folded = jointed_hand()
+    folded[17] = folded[5]  # little and index in one place
+    joints = torch.from_numpy(np.stack([
+        vertical, folded, np.zeros((21, 3)), np.ones((21, 3)),
+        jointed_hand() * 1e-7, rng.normal(size=(21, 3)),
+        np.linspace(0, 1, 21)[:, None] * rng.normal(size=3)]))
+    for axes in (palm_axes(joints), palm_axes(joints.float())):
+        for axis in axes:
+            torch.testing.assert_close(axis.norm(dim=-1),
+                                       torch.ones(7).to(axis))
+        across = (axes[0] * axes[1]).sum(-1)
+        torch.testing.assert_close(across, torch.zeros(7).to(across),
+                                   rtol=0, atol=2e-6)
 
 
 def test_gradients_lead_back_to_what_hands_do():

@@ -212,6 +212,10 @@ def test_contact_loss_and_its_focus(targets: HandObjectTargets) -> None:
         math.log(2))
     assert build('Contact', focus=2.)(prediction, targets).item() == (
         pytest.approx(math.log(2) / 4))
+    # the weight of touching joints does not change which count as hard
+    targets.contact[:] = 1
+    assert build('Contact', focus=2., positive_weight=3.)(
+        prediction, targets).item() == pytest.approx(3 * math.log(2) / 4)
     targets.contact_weights[:] = 0
     assert build('Contact')(prediction, targets).item() == 0
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from mmpose_ext.handobject.drawing import TOUCHING, HandObjectPose, project
+from mmpose_ext.geometry.crop_views import project
+from mmpose_ext.handobject.drawing import TOUCHING, HandObjectPose
 from mmpose_ext.handobject.pose_errors import (
     describe_errors,
     joint_errors_mm,

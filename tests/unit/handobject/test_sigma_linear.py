@@ -35,13 +35,6 @@ def test_fresh_layer_has_the_norm_one() -> None:
     assert norm_of(layer.fold().weight) == pytest.approx(1, rel=1e-5)
 
 
-def test_wrapping_a_layer_changes_nothing() -> None:
-    linear = nn.Linear(24, 10)
-    layer = HandObjectSigmaLinear.from_linear(linear)
-    inputs = torch.randn(6, 24)
-    assert (layer(inputs) - linear(inputs)).abs().max() < 1e-6
-
-
 def test_layers_can_start_as_plain_ones() -> None:
     linear = linear_factory(dict(gamma_init='spectral', weight_std=None))
     layer, inputs = linear(96, 128), torch.randn(4, 96)

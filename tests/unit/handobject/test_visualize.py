@@ -10,7 +10,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mmpose_ext.commands import run_command
-from mmpose_ext.handobject.drawing import bgr, project
+from mmpose_ext.geometry.crop_views import project
+from mmpose_ext.handobject.drawing import bgr
 from mmpose_ext.handobject.hand import joint_color
 from mmpose_ext.handobject.prediction_files import FILE, write_predictions
 from mmpose_ext.handobject.scene_pictures import cut_out

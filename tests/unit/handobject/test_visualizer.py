@@ -13,8 +13,9 @@ from mmengine.structures import InstanceData
 from mmpose.engine.hooks import PoseVisualizationHook
 from mmpose.structures import PoseDataSample
 
+from mmpose_ext.geometry.crop_views import project
 from mmpose_ext.handobject import visualizer as module
-from mmpose_ext.handobject.drawing import TOUCHING, HandObjectPose, project
+from mmpose_ext.handobject.drawing import TOUCHING, HandObjectPose
 from mmpose_ext.handobject.hand import METAINFO
 from mmpose_ext.handobject.scene_pictures import cut_out
 from mmpose_ext.handobject.scene_sources import ObjectBounds

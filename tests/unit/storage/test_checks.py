@@ -10,6 +10,7 @@ from mmpose_ext.storage import (
     check_images,
     check_keys,
 )
+from mmpose_ext.storage.checks import check_names
 
 
 def test_check_file_takes_any_case_of_a_compound_suffix(tmp_path):
@@ -44,6 +45,17 @@ def test_check_keys_names_all_missing_and_the_likely_misspelling():
     assert error.found == "only 'images', 'locs_nek'"
     assert error.hint == ("'locs_nek' looks like 'locs_neck' misspelt; "
                           'see the manual')
+
+
+@pytest.mark.parametrize(('names', 'expected', 'found'), [
+    ((), 'at least one', 'none'),
+    (('a', 'b', 'a'), 'each name once', "'a' 2 times"),
+])
+def test_check_names_refuses(names, expected, found):
+    check_names(('a', 'b'), 'f', 'w')
+    with pytest.raises(DataError) as caught:
+        check_names(names, 'f', 'w')
+    assert (caught.value.expected, caught.value.found) == (expected, found)
 
 
 @pytest.mark.parametrize('arguments', [

@@ -15,7 +15,6 @@ from mmpose_ext.storage.dexycb import (
     list_sequences,
     ranked,
     read_betas,
-    read_extrinsics,
     read_intrinsics,
     read_meta,
 )
@@ -139,39 +138,6 @@ def test_missing_intrinsics_are_refused(tmp_path):
     error = refused(lambda: read_intrinsics(tmp_path, SERIALS[0]), path,
                     'file', 'a file', 'nothing')
     assert '1280x720.yml is of another resolution' in error.hint
-
-
-def extrinsics_of(**places: Any) -> dict:
-    return dict(master=SERIALS[0], extrinsics={
-        SERIALS[0]: np.eye(3, 4).ravel().tolist(), **places})
-
-
-def test_extrinsics_are_read(tmp_path):
-    moved = np.c_[np.diag([-1., -1., 1.]), [.1, .2, .3]]
-    write(tmp_path / 'calibration/extrinsics_a/extrinsics.yml',
-          extrinsics_of(apriltag=moved.ravel().tolist()))
-    found = read_extrinsics(tmp_path, 'a')
-    assert found.master == SERIALS[0]
-    np.testing.assert_array_equal(found.to_world['apriltag'], moved)
-
-
-@pytest.mark.parametrize('content, where, expected, found', [
-    (extrinsics_of(other=[1.] * 9), 'extrinsics of other', '12 numbers',
-     '1.0'),
-    (extrinsics_of(other=[1.] * 12), 'extrinsics of other', 'a rotation',
-     'determinant 0'),
-    (extrinsics_of(other=(-np.eye(3, 4)).ravel().tolist()),
-     'extrinsics of other', 'a rotation', 'determinant -1'),
-    (dict(extrinsics_of(), master='else'), 'master', 'one of the cameras',
-     "'else'"),
-    (dict(master='a', extrinsics={}), 'extrinsics', '12 numbers', '{}'),
-])
-def test_damaged_extrinsics_are_refused(tmp_path, content, where, expected,
-                                        found):
-    path = write(tmp_path / 'calibration/extrinsics_a/extrinsics.yml',
-                 content)
-    refused(lambda: read_extrinsics(tmp_path, 'a'), path, where, expected,
-            found)
 
 
 def test_betas_are_read_and_checked(tmp_path):

@@ -12,7 +12,6 @@ from mmpose_ext.storage.dexycb_labels import (
     check_projection,
     read_labels,
     read_segmentation,
-    read_sequence_poses,
 )
 
 CAMERA = np.array([613., 612., 313., 245.])
@@ -175,38 +174,4 @@ def test_damaged_segmentations_are_refused(tmp_path, seg, expected, found):
     with pytest.raises(DataError) as caught:
         read_segmentation(path)
     assert caught.value.where == "key 'seg'"
-    assert expected in caught.value.expected and found in caught.value.found
-
-
-def poses(frames: int = 4, objects: int = 2) -> dict[str, np.ndarray]:
-    quaternions = np.zeros((frames, objects, 7), np.float32)
-    quaternions[..., 3] = 1
-    return dict(pose_y=quaternions,
-                pose_m=np.zeros((frames, 1, 51), np.float32))
-
-
-def test_poses_of_a_sequence_are_read(tmp_path):
-    np.savez(tmp_path / 'pose.npz', **poses())
-    quaternions, hands = read_sequence_poses(tmp_path / 'pose.npz', 4, 2)
-    assert quaternions.shape == (4, 2, 7) and hands.shape == (4, 51)
-
-
-@pytest.mark.parametrize('content, where, expected, found', [
-    (poses(frames=3), "key 'pose_y'", 'shape (4, 2, 7)', 'shape (3, 2, 7)'),
-    (poses(objects=3), "key 'pose_y'", 'shape (4, 2, 7)',
-     'shape (4, 3, 7)'),
-    (dict(pose_y=poses()['pose_y']), "key 'pose_m'", "key 'pose_m'",
-     "'pose_y'"),
-    (dict(poses(), pose_y=np.zeros((4, 2, 7), 'f4')), "key 'pose_y'",
-     'unit quaternions', 'length 0'),
-    (dict(poses(), pose_m=np.full((4, 1, 51), np.inf)), "key 'pose_m'",
-     'finite', 'inf at'),
-])
-def test_damaged_poses_of_a_sequence_are_refused(tmp_path, content, where,
-                                                 expected, found):
-    np.savez(tmp_path / 'pose.npz', **content)
-    with pytest.raises(DataError) as caught:
-        read_sequence_poses(tmp_path / 'pose.npz', 4, 2)
-    assert (caught.value.file, caught.value.where) == (
-        str(tmp_path / 'pose.npz'), where)
     assert expected in caught.value.expected and found in caught.value.found

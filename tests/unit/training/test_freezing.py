@@ -10,10 +10,15 @@ from torch import nn
 from mmpose_ext.compat.distributed import CpuSyncBatchNorm
 from mmpose_ext.storage.errors import DataError
 from mmpose_ext.training import FreezeHook
-from mmpose_ext.training.freezing import set_trainable, still_layers
+from mmpose_ext.training.freezing import (
+    names_of_part,
+    set_trainable,
+    still_layers,
+)
+from mmpose_ext.training.stages import find_stages, select_parameters
 from tests.front_door.client import as_torchrun, shared_server
 
-from .staged_toy import NAMES, WatchHook, part_of
+from .staged_toy import NAMES, StagedToy, WatchHook, part_of
 
 ADAMW = dict(_delete_=True, type='AdamW', lr=.01, weight_decay=.1)
 
@@ -117,6 +122,16 @@ class TestFreezeHook:
             runner, 0, 'train')[0]
         assert scalars['phase'] == 1
         assert scalars['trainable_params_M'] == trained / 1e6
+
+    @pytest.mark.parametrize(('changed', 'names'), [
+        ({'stem', 'stage1'}, ['stem', 'stage1']),
+        ({'stem', 'backbone.stage1.0'}, ['stem', 'backbone.stage1.0']),
+        ({'backbone.stage2.1.bias'}, ['backbone.stage2.1.bias'])])
+    def test_the_log_names_no_more_than_has_changed(self, changed, names):
+        model = StagedToy()
+        parameters = select_parameters(model, [*changed], 'patterns')
+        assert [name for stage in find_stages(model) for name in
+                names_of_part(model, stage, {*parameters})] == names
 
     @pytest.mark.parametrize(('hook', 'message'), [
         (freeze('backbone.stage9'), r'FreezeHook.patterns.*stage9.*mean'),

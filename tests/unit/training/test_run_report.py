@@ -1,22 +1,15 @@
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from types import SimpleNamespace
 
-from mmpose_ext.training.run_report import (
-    read_report,
-    try_to_write,
-    write_json,
-)
+from mmpose_ext.training.run_report import read_report, try_to_write
 
 
-def test_json_has_no_nan(tmp_path: Path) -> None:
-    write_json(tmp_path / 'a.json', dict(a=[float('nan'), 1.], b=(2, )))
-    found = json.loads((tmp_path / 'a.json').read_text())
-    assert found == dict(a=[None, 1.], b=[2]) == read_report(
-        tmp_path / 'a.json')
+def test_a_report_is_read_back(tmp_path: Path) -> None:
+    (tmp_path / 'a.json').write_text('{"a": [null, 1.0]}')
+    assert read_report(tmp_path / 'a.json') == dict(a=[None, 1.])
 
 
 def test_a_report_that_cannot_be_read_is_begun_anew(tmp_path: Path) -> None:

@@ -400,8 +400,7 @@ class FakeLocator:
 
 def test_a_network_for_centres_of_mass_writes_com3d(
         files, tmp_path, monkeypatch, capsys):
-    from mmpose_ext.volumetric import com_inference
-    monkeypatch.setattr(com_inference, 'ComLocator', FakeLocator)
+    monkeypatch.setattr(predict, 'ComLocator', FakeLocator)
     monkeypatch.setattr(predict, 'load_model',
                         lambda *arguments: torch.nn.Identity())
     out = tmp_path / 'out'
