@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -14,6 +15,11 @@ _count = itertools.count()
 # one thread for each worker of pytest-xdist, and no screen.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ.setdefault('MPLBACKEND', 'Agg')
+
+# Processes that train together are forked from one that has imported MMPose
+# and has no threads: a fork of this one may wait for ever for a lock that one
+# of its threads held.
+multiprocessing.set_forkserver_preload(['mmpose_ext', 'mmpose.apis'])
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

@@ -121,9 +121,8 @@ def test_two_processes_choose_among_the_windows_of_both(
         tmp_path: Path) -> None:
     head = LisbetContrastHead(8, None, 6)
     feats = torch.randn(8, 9, 8)
-    # forked, because a new interpreter takes seconds to import MMPose
     mp.start_processes(contrast_of_rank, args=(head, feats, tmp_path),
-                       nprocs=2, start_method='fork')
+                       nprocs=2, start_method='forkserver')
     whole = head.loss(feats, sample_of('contrast'))
     whole['loss'].backward()
     halves = [torch.load(tmp_path / f'rank{rank}.pth') for rank in (0, 1)]

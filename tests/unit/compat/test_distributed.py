@@ -68,12 +68,11 @@ def step_of_rank(rank, world, folder):
 def test_two_cpu_processes_compute_what_one_does(tmp_path):
     """Also the batch statistics, which per-process BN would get wrong."""
     for world in (1, 2):
-        # forked, because a new interpreter takes seconds to import MMPose
-        mp.start_processes(
+            mp.start_processes(
             step_of_rank,
             args=(world, tmp_path),
             nprocs=world,
-            start_method='fork')
+            start_method='forkserver')
     one = torch.load(tmp_path / 'rank0_of_1.pth')
     two = torch.load(tmp_path / 'rank0_of_2.pth')
     for name, value in one.items():

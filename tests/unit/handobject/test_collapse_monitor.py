@@ -449,7 +449,7 @@ def _skip_in_group(rank: int, folder) -> None:
 @pytest.mark.dist
 def test_two_processes_leave_out_the_same_updates(tmp_path):
     mp.start_processes(_skip_in_group, args=(tmp_path, ), nprocs=2,
-                       start_method='fork')
+                       start_method='forkserver')
     (seen, weight), (others, other) = (
         torch.load(tmp_path / f'{rank}.pth') for rank in (0, 1))
     assert seen == others == [count in (1, 4) for count in range(8)]

@@ -335,10 +335,9 @@ def test_one_process_with_two_groups_is_two_with_one(rows, tmp_path):
     assert sum(map(len, parts)) == len(rows)
     points = draw_points(len(rows)).detach().float()
     whole = loss_and_gradient(points, rows)
-    # forked, because a new interpreter takes seconds to import MMPose
     mp.start_processes(
         compute_of_rank, args=(parts, points, rows, tmp_path), nprocs=2,
-        start_method='fork')
+        start_method='forkserver')
     halves = [torch.load(tmp_path / f'rank{rank}.pth') for rank in (0, 1)]
     for name, value in whole.items():
         torch.testing.assert_close(
