@@ -20,7 +20,7 @@ which measures each config in a process of its own.
 '''
 _LEGEND = '''\
 * **Rates** are per CPU-second and, in brackets, per second of wall time. Other
-  work on the machine changes the wall time, hardly the CPU time.
+  work on the machine changes the wall time most, the CPU time a little.
 * **MFLOP**: additions and multiplications of one forward pass of the network,
   for one of what is counted; for one volume where the network takes volumes.
 * **load**: the training data loader alone. **train**: MMEngine's Runner with
@@ -138,7 +138,7 @@ Curves are CPU-milliseconds of one of what is counted, with logarithmic scales:
 a *training step* of the bare loop, *preparing* a sample for it in the data
 preprocessor, and *prediction*. Points of several processes are wall time:
 processes share the machine with all else that runs, so the rate per CPU-second
-of a process, which tells what the exchange of gradients costs, stands in the
+of a process stands in the
 text. `tools/benchmark.py CONFIG --scaling [AXIS ...]` gives the figures of any
 config.
 '''
