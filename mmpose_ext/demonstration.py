@@ -194,12 +194,16 @@ def _current_step(log: Path) -> str:
 
 
 def _last_words(log: Path, failed: bool) -> str:
-    """What a demo printed after its last command, or before it failed."""
+    """What a demo closed with, or printed before it failed."""
     lines = _lines(log)
     if failed:
         return '\n'.join(lines[-_TAIL:])
-    titles = [i for i, line in enumerate(lines) if line == '']
-    return '\n'.join(lines[titles[-1] + 1:] if titles else lines[-_TAIL:])
+    last = max((i for i, line in enumerate(lines)
+                if line.startswith(_PROMPT)), default=0)
+    # `Demonstration.close` begins with an empty line and a title
+    titles = [i + 1 for i in range(last, len(lines) - 1)
+              if not lines[i] and lines[i + 1].endswith(':')]
+    return '\n'.join(lines[titles[0]:] if titles else lines[-_TAIL:])
 
 
 def _lines(log: Path) -> list[str]:

@@ -19,6 +19,7 @@ from mmpose_ext.demonstration import (
 MEETING = '''
 import pathlib, sys, time
 me, other = map(pathlib.Path, sys.argv[1:])
+print("\\nRuntime environment:")
 print("\\n$ python tools/train.py config.py", flush=True)
 me.touch()
 for _ in range(300):
@@ -28,6 +29,7 @@ for _ in range(300):
 else:
     sys.exit("nobody came")
 print("\\nWhat came out:\\n  error 1 mm")
+print("\\nAnd then:\\n  error 2 mm")
 '''
 
 
@@ -46,8 +48,10 @@ def test_demos_run_at_the_same_time(
         for name, order in (('first', places), ('second', places[::-1]))}
     assert run_side_by_side(commands, tmp_path / 'out', 2) == []
     told = capsys.readouterr().out
-    assert told.count('What came out:\n  error 1 mm') == 2
+    assert told.count('What came out:\n  error 1 mm\n\nAnd then:\n'
+                      '  error 2 mm') == 2
     assert 'tools/train.py' not in told  # that is in the log
+    assert 'Runtime' not in told
     assert 'tools/train.py' in (tmp_path / 'out/first' / LOG).read_text()
 
 
