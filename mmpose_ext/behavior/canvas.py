@@ -3,13 +3,12 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmpose_ext.drawing import figures
 from mmpose_ext.drawing.curves import COLORS
-from mmpose_ext.storage import atomic_file
 
 Array = np.ndarray
 
@@ -22,17 +21,7 @@ _LIGHT = .21  # luminance of what is written on in dark
 
 def new_figure(width: float, height: float, dpi: int = 110) -> Any:
     """A figure, size in inches."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(width, height), dpi=dpi)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save_figure(figure: Any, path: Path) -> None:
-    """Write a figure, whole or not at all."""
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary)
+    return figures.new_figure(width, height, dpi)
 
 
 def to_picture(figure: Any) -> Array:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpose_ext.behavior.canvas import new_figure, save_figure, write_cells
+from mmpose_ext.behavior.canvas import new_figure, write_cells
+from mmpose_ext.drawing.figures import save_figure
 
 Array = np.ndarray
 

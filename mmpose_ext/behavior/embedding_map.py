@@ -10,10 +10,10 @@ import numpy as np
 from mmpose_ext.behavior.canvas import (
     class_colors,
     new_figure,
-    save_figure,
     tidy,
 )
 from mmpose_ext.behavior.extra_packages import require_packages
+from mmpose_ext.drawing.figures import save_figure
 
 Array = np.ndarray
 

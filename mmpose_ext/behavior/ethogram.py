@@ -11,9 +11,9 @@ import numpy as np
 from mmpose_ext.behavior.canvas import (
     class_colors,
     new_figure,
-    save_figure,
     tidy,
 )
+from mmpose_ext.drawing.figures import save_figure
 
 Array = np.ndarray
 

@@ -16,13 +16,13 @@ from mmpose_ext.behavior.bouts import (
 from mmpose_ext.behavior.canvas import (
     class_colors,
     new_figure,
-    save_figure,
     tidy,
     write_cells,
 )
 from mmpose_ext.behavior.class_tables import to_table
 from mmpose_ext.behavior.prototypes import Prototypes
 from mmpose_ext.drawing.curves import COLORS
+from mmpose_ext.drawing.figures import save_figure
 
 Array = np.ndarray
 

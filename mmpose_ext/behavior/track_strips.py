@@ -13,8 +13,8 @@ from mmpose_ext.behavior.bouts import Bouts
 from mmpose_ext.behavior.canvas import (
     animal_color,
     new_figure,
-    save_figure,
 )
+from mmpose_ext.drawing.figures import save_figure
 
 Array = np.ndarray
 

@@ -26,6 +26,6 @@ def new_figure(width: float, height: float, dpi: int = 100,
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Write a figure; the file's ending decides the format."""
+    """Write a figure; the file's ending decides the format, none is PNG."""
     with atomic_file(path) as temporary:
-        figure.savefig(temporary)
+        figure.savefig(temporary, format=path.suffix.lstrip('.') or 'png')

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmpose_ext.drawing.curves import COLORS
-from mmpose_ext.storage import atomic_file
+from mmpose_ext.drawing.figures import new_figure, save_figure
 
 _NAMES = dict(training='training step', inference='prediction',
               preparing='preparing for training')
@@ -26,12 +26,8 @@ def draw_scaling_curves(scaling: Mapping[str, Mapping[str, Any]], unit: str,
         unit (str): What is counted.
         out (Path): Picture to write; its ending decides the format.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     rows = -(-len(scaling) // _COLUMNS)
-    figure = Figure(figsize=(7.6, .4 + 2.5 * rows), dpi=90,
-                    layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.6, .4 + 2.5 * rows, 90, layout='constrained')
     axes = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for axis in axes[len(scaling):]:
         axis.set_visible(False)
@@ -43,8 +39,7 @@ def draw_scaling_curves(scaling: Mapping[str, Mapping[str, Any]], unit: str,
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside upper center', frameon=False,
                   ncols=len(labels), fontsize=9)
-    with atomic_file(out) as temporary:
-        figure.savefig(temporary, format=out.suffix.lstrip('.') or 'png')
+    save_figure(figure, out)
 
 
 def _draw_costs(axis: Any, found: Mapping[str, Any]) -> None:
